@@ -1,0 +1,66 @@
+package llmproxy
+
+import (
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/llmproxy/llmproxy/wire"
+)
+
+// Exchange is one request with its answer, whatever carries them.
+//
+// What the client sent (Method, Header, RawQuery, Body, Meta) never changes: the
+// pipeline computes its edits of it afresh for each attempt, against the provider of
+// that attempt. An interceptor that wants something else sent changes a [Exchange.Clone]
+// and hands that to next.
+type Exchange struct {
+	ID        string    // unique, sorts by time; the record's id
+	Start     time.Time // when the request arrived
+	Method    string
+	Header    http.Header // the client's, credentials included; read only
+	RawQuery  string      // as the client sent it
+	Operation Operation
+	Transport Transport // what the request asks for: sse where it streams
+	Meta      BodyMetadata
+
+	// Body is the client's JSON body. It is nil where Operation.JSON is false, and
+	// after the pipeline has seen the answer's header: nothing can be sent again then.
+	Body *Body
+
+	// Edits are splices of Body that interceptors ask for, besides the pipeline's own.
+	// They must not overlap each other nor the members model and stream_options.
+	Edits []wire.Edit
+
+	// Route is where the exchange goes.
+	Route Route
+
+	// Tags are the labels the client gave with X-Gateway-Tags.
+	Tags map[string]string
+
+	upload   io.Reader // an opaque body; nil where there is none
+	length   int64     // of upload; -1 when unknown
+	trailer  http.Header
+	attempts *[]Attempt // shared by all clones
+}
+
+// Route is a provider with the name the model has there.
+type Route struct {
+	Provider Provider
+	Model    string // "" leaves the model as the client sent it
+}
+
+// Clone returns a copy of x for an interceptor to change. Route and Edits may be set;
+// a shared slice or map must be replaced, not changed in place.
+func (x *Exchange) Clone() *Exchange {
+	c := *x
+	return &c
+}
+
+// UpstreamModel returns the model the exchange asks its provider for.
+func (x *Exchange) UpstreamModel() string {
+	if x.Route.Model != "" {
+		return x.Route.Model
+	}
+	return x.Meta.Model
+}

@@ -1,0 +1,137 @@
+package llmproxy
+
+import (
+	"net/http"
+	"net/url"
+
+	"github.com/llmproxy/llmproxy/wire"
+)
+
+// Provider is an upstream service: where it is, as whom it is called, and which APIs it
+// speaks. A Provider is used by many goroutines at once and must not change after it
+// has been registered.
+type Provider interface {
+	// Name is the name the provider is configured under; it is also its prefix on
+	// models and its mount.
+	Name() string
+
+	// API says how the provider speaks t; ok is false when it does not.
+	API(t APIType) (api API, ok bool)
+
+	// Routing says which models and paths are the provider's own.
+	Routing() Routing
+
+	URLResolver
+	RequestEnricher
+}
+
+// API is how one provider speaks one API.
+type API struct {
+	// NewExtractor makes the reader of one answer. Nil: the answers are not metered.
+	NewExtractor func() ResponseExtractor
+
+	// Parser reads what the dialect says in places of its own. Nil: nothing.
+	Parser BodyParser
+
+	// IncludeUsage says that streamed answers report usage only when
+	// stream_options.include_usage asks for it, and that the provider accepts the
+	// member.
+	IncludeUsage bool
+}
+
+// Routing is what a provider says about the requests that are its own. Patterns may hold
+// any number of *, each standing for any characters, and match whole names without
+// regard to case.
+type Routing struct {
+	Models   []string  // the operator's patterns
+	BuiltIn  []string  // patterns known to be this provider's
+	Prefixes []string  // prefixes on models besides the name ("gemini" for googleai)
+	Native   []string  // patterns of native names that begin with a prefix; never cut
+	Paths    []APIType // APIs whose path alone points here (messages → anthropic)
+}
+
+// URLResolver says where a request goes.
+type URLResolver interface {
+	// Resolve returns the URL of x's operation, without the query. It returns an
+	// *Error when the exchange cannot be expressed as a URL of the provider.
+	Resolve(x *Exchange) (*url.URL, error)
+}
+
+// RequestEnricher adds what the provider wants to see on every request: credentials,
+// signature, version headers. It is the last step before r is sent, once per attempt.
+type RequestEnricher interface {
+	// Enrich changes r.Header. The body of r is final; r.GetBody, where set, returns it
+	// for a signature. Enrich must not keep r.
+	Enrich(r *http.Request, x *Exchange) error
+}
+
+// BodyParser reads request members that only one dialect has.
+type BodyParser interface {
+	// Parse adds to meta what it finds in body. It must tolerate any shape in members
+	// that it does not need.
+	Parse(body *Body, meta *BodyMetadata)
+}
+
+// ResponseExtractor reads what one answer reports about itself. It is fed the frames of
+// the answer in order: the events of a stream, or the one JSON body. One value serves
+// one answer and one goroutine.
+//
+// An extractor never fails: a frame it cannot read is a frame without news.
+type ResponseExtractor interface {
+	// Frame is shown the next frame; f is valid only during the call.
+	wire.Sink
+	// Done reports that the answer's terminal event has been seen: [DONE] of Chat
+	// Completions, response.completed and its siblings of Responses. A JSON body is
+	// its own terminal event.
+	Done() bool
+	// Metadata returns what is known so far. Custom stays nil.
+	Metadata() ResponseMetadata
+}
+
+// ClientKeyPasser is implemented by providers that may be called with the client's own
+// credentials in place of the gateway's.
+type ClientKeyPasser interface {
+	// PassClientKeys reports whether the operator chose so.
+	PassClientKeys() bool
+}
+
+// BaseProvider is a [Provider] made of parts. Its zero value speaks no API.
+type BaseProvider struct {
+	ID         string          // what Name returns
+	Speaks     map[APIType]API // the APIs it speaks
+	Routes     Routing
+	URLs       URLResolver     // usually a BaseURL
+	Enricher   RequestEnricher // nil adds nothing
+	ClientKeys bool            // what PassClientKeys returns
+}
+
+var (
+	_ Provider        = (*BaseProvider)(nil)
+	_ ClientKeyPasser = (*BaseProvider)(nil)
+)
+
+// Name returns p.ID.
+func (p *BaseProvider) Name() string { return p.ID }
+
+// API looks t up in p.Speaks.
+func (p *BaseProvider) API(t APIType) (API, bool) {
+	api, ok := p.Speaks[t]
+	return api, ok
+}
+
+// Routing returns p.Routes.
+func (p *BaseProvider) Routing() Routing { return p.Routes }
+
+// Resolve asks p.URLs.
+func (p *BaseProvider) Resolve(x *Exchange) (*url.URL, error) { return p.URLs.Resolve(x) }
+
+// Enrich asks p.Enricher.
+func (p *BaseProvider) Enrich(r *http.Request, x *Exchange) error {
+	if p.Enricher == nil {
+		return nil
+	}
+	return p.Enricher.Enrich(r, x)
+}
+
+// PassClientKeys returns p.ClientKeys.
+func (p *BaseProvider) PassClientKeys() bool { return p.ClientKeys }

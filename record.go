@@ -1,0 +1,98 @@
+package llmproxy
+
+import (
+	"context"
+	"time"
+)
+
+// Outcome is how an exchange ended.
+type Outcome string
+
+// The outcomes.
+const (
+	OutcomeUnknown    Outcome = ""           // not ended yet
+	OutcomeCompleted  Outcome = "completed"  // the answer is whole
+	OutcomeIncomplete Outcome = "incomplete" // the provider ended the answer early and said so
+	OutcomeFailed     Outcome = "failed"     // a terminal event that reports failure
+	OutcomeError      Outcome = "error"      // 4xx or 5xx, or an answer cut by the provider
+	OutcomeCancelled  Outcome = "cancelled"  // the client left
+	OutcomeRejected   Outcome = "rejected"   // the gateway refused
+	OutcomePending    Outcome = "pending"    // a background response that has not ended
+)
+
+// UsageSource says where the tokens of a record come from.
+type UsageSource string
+
+// The sources of usage.
+const (
+	UsageProvider  UsageSource = "provider"  // reported, final
+	UsagePartial   UsageSource = "partial"   // reported, but the answer did not reach its end
+	UsageEstimated UsageSource = "estimated" // computed here
+	UsageNone      UsageSource = "none"      // nothing was consumed, or nothing is known
+)
+
+// CostState says how far the cost of a record can be relied on.
+type CostState string
+
+// The cost states.
+const (
+	CostExact     CostState = "exact"
+	CostProvider  CostState = "provider"  // the provider stated the charge
+	CostEstimated CostState = "estimated" // the usage is not final
+	CostUnpriced  CostState = "unpriced"  // no price is known for the model
+	CostFree      CostState = "free"      // nothing to charge
+	CostPending   CostState = "pending"   // not known yet
+)
+
+// Record is what one exchange used and how it ended: the one durable row it leaves.
+type Record struct {
+	ID                string
+	Time              time.Time // when the request arrived
+	Provider          string
+	API               APIType
+	Transport         Transport
+	ModelRequested    string // as the client wrote it
+	Model             string // the one that answered; else the one that was asked
+	ResponseID        string
+	ProviderRequestID string // the provider's x-request-id
+	Status            int    // as sent to the client; 499 for one that left; 0 for an intent
+	Outcome           Outcome
+	FinishReason      string
+	ServiceTier       string
+	Usage             Usage
+	UsageSource       UsageSource
+	Inconsistent      bool // the provider's counters contradict each other
+	Unread            bool // a part of the answer was too large, or coded, to be read by the meter
+	CostState         CostState
+	Duration          time.Duration
+	TTFT              time.Duration // to the first byte of a stream; 0 elsewhere
+	Tags              map[string]string
+	Attempts          []Attempt
+	Error             *RecordError
+}
+
+// Attempt is one call of a provider.
+type Attempt struct {
+	Provider string
+	Model    string
+	Status   int    // 0 if no answer came
+	Error    string // an [Error] code, where no answer came
+}
+
+// RecordError says what went wrong. It holds no text that a provider wrote: providers
+// quote prompts and keys in their messages.
+type RecordError struct {
+	Type    string
+	Code    string
+	Message string // the gateway's own words; "" for a provider's error
+}
+
+// Recorder keeps records.
+type Recorder interface {
+	// Begin notes that the exchange r is about to reach a provider. An error keeps it
+	// from being sent: the client gets a 503.
+	Begin(ctx context.Context, r *Record) error
+	// Record keeps r before it returns. Recording the same r.ID twice counts once.
+	// The recorder must not keep r itself, or what it points to.
+	Record(ctx context.Context, r *Record) error
+}
