@@ -3,6 +3,7 @@ package llmproxy
 import (
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/llmproxy/llmproxy/wire"
 )
@@ -20,6 +21,9 @@ type Provider interface {
 
 	// Routing says which models and paths are the provider's own.
 	Routing() Routing
+
+	// Settings says how the operator wants the provider to be used.
+	Settings() Settings
 
 	URLResolver
 	RequestEnricher
@@ -88,27 +92,27 @@ type ResponseExtractor interface {
 	Metadata() ResponseMetadata
 }
 
-// ClientKeyPasser is implemented by providers that may be called with the client's own
-// credentials in place of the gateway's.
-type ClientKeyPasser interface {
-	// PassClientKeys reports whether the operator chose so.
-	PassClientKeys() bool
+// Settings is how the operator wants a provider to be used.
+type Settings struct {
+	// ClientKeys forwards the client's own credentials in place of the gateway's; the
+	// provider's answer to a bad one then reaches the client unchanged.
+	ClientKeys bool
+	// Timeout bounds the wait for the header of an answer; 0 means
+	// Limits.ResponseHeaderTimeout.
+	Timeout time.Duration
 }
 
 // BaseProvider is a [Provider] made of parts. Its zero value speaks no API.
 type BaseProvider struct {
-	ID         string          // what Name returns
-	Speaks     map[APIType]API // the APIs it speaks
-	Routes     Routing
-	URLs       URLResolver     // usually a BaseURL
-	Enricher   RequestEnricher // nil adds nothing
-	ClientKeys bool            // what PassClientKeys returns
+	ID       string          // what Name returns
+	Speaks   map[APIType]API // the APIs it speaks
+	Routes   Routing
+	Options  Settings
+	URLs     URLResolver     // usually a BaseURL
+	Enricher RequestEnricher // nil adds nothing
 }
 
-var (
-	_ Provider        = (*BaseProvider)(nil)
-	_ ClientKeyPasser = (*BaseProvider)(nil)
-)
+var _ Provider = (*BaseProvider)(nil)
 
 // Name returns p.ID.
 func (p *BaseProvider) Name() string { return p.ID }
@@ -133,5 +137,5 @@ func (p *BaseProvider) Enrich(r *http.Request, x *Exchange) error {
 	return p.Enricher.Enrich(r, x)
 }
 
-// PassClientKeys returns p.ClientKeys.
-func (p *BaseProvider) PassClientKeys() bool { return p.ClientKeys }
+// Settings returns p.Options.
+func (p *BaseProvider) Settings() Settings { return p.Options }

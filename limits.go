@@ -1,0 +1,43 @@
+package llmproxy
+
+import "time"
+
+// Limits bounds what one exchange, and all of them together, may take. A zero field
+// means its default; a negative one means no limit.
+type Limits struct {
+	RequestBody int64 // bytes of a JSON request body, decoded; 64 MiB
+	Upload      int64 // bytes of an opaque request body; 1 GiB
+	Header      int   // bytes of a request's header fields; 64 KiB
+	Frame       int   // bytes of one event, or one JSON answer, that the meter reads; 64 MiB
+	Concurrent  int   // exchanges at a time; 10,000
+
+	ResponseHeaderTimeout time.Duration // from the request to the provider's status; 15 min
+	StreamIdleTimeout     time.Duration // between two pieces of an answer; 10 min
+	ClientIdleTimeout     time.Duration // for a client to send, or to take, the next piece; 2 min
+}
+
+const (
+	kib = 1 << 10
+	mib = 1 << 20
+	gib = 1 << 30
+)
+
+// withDefaults returns l with its zero fields set.
+func (l Limits) withDefaults() Limits {
+	def(&l.RequestBody, 64*mib)
+	def(&l.Upload, gib)
+	def(&l.Header, 64*kib)
+	// The terminal event of Responses repeats the whole answer, images included.
+	def(&l.Frame, 64*mib)
+	def(&l.Concurrent, 10_000)
+	def(&l.ResponseHeaderTimeout, 15*time.Minute)
+	def(&l.StreamIdleTimeout, 10*time.Minute)
+	def(&l.ClientIdleTimeout, 2*time.Minute)
+	return l
+}
+
+func def[T int | int64 | time.Duration](field *T, value T) {
+	if *field == 0 {
+		*field = value
+	}
+}

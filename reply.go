@@ -1,0 +1,32 @@
+package llmproxy
+
+import "net/http"
+
+// Reply is a provider's answer, its body unread.
+type Reply struct {
+	StatusCode int
+	Header     http.Header // end-to-end fields only; the reply's owner may change it
+	Stream     Stream
+	Tap        Tap // what the meter knows so far; nil when the answer is not metered
+
+	trailer func() http.Header // the provider's trailers, known at the stream's end
+	// body is what of Header the pipeline needs to know about the bytes
+	coded bool
+}
+
+// Stream is a body as a sequence of pieces.
+type Stream interface {
+	// Next returns the next piece, valid until the next call; io.EOF at the end. A piece
+	// is never empty.
+	Next() ([]byte, error)
+	// Close ends the stream early, or for good. It may be called more than once.
+	Close() error
+}
+
+// Tap watches an answer as it passes. It is read-only: it cannot alter, delay or fail
+// what it sees.
+type Tap interface {
+	Observe(piece []byte)       // never fails, never keeps piece
+	Done() bool                 // the answer's terminal event has been seen
+	Metadata() ResponseMetadata // Custom included
+}
