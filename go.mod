@@ -11,3 +11,5 @@ require (
 	github.com/klauspost/compress v1.20.3
 	go.uber.org/goleak v1.3.0
 )
+
+require github.com/rogpeppe/go-internal v1.16.0 // indirect
