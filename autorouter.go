@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"sync"
+	"time"
 )
 
 // AutoRouter routes LLM requests to providers. It is an [http.Handler], safe for
@@ -21,36 +23,161 @@ type AutoRouter struct {
 	limits       Limits
 	logger       *slog.Logger
 	decoders     map[string]Decoder
+
+	closing context.Context // ends when the running exchanges must
+	close   context.CancelFunc
+
+	mu      sync.Mutex    // guards the following
+	running int           // exchanges
+	down    bool          // Shutdown has been called
+	idle    chan struct{} // closed when down and running is 0
 }
 
 // NewAutoRouter returns a router.
 func NewAutoRouter(opts ...Option) *AutoRouter {
-	a := &AutoRouter{registry: NewRegistry(), metering: true, limits: Limits{}.withDefaults(), decoders: map[string]Decoder{}}
+	a := &AutoRouter{
+		registry: NewRegistry(), metering: true, limits: Limits{}.withDefaults(),
+		decoders: map[string]Decoder{}, idle: make(chan struct{}),
+	}
+	a.closing, a.close = context.WithCancel(context.Background())
 	for _, o := range opts {
 		o(a)
+	}
+	if a.transport == nil {
+		a.transport = NewTransport()
 	}
 	return a
 }
 
-// RegisterProvider adds p.
+// RegisterProvider adds p. It may be called while the router serves.
 func (a *AutoRouter) RegisterProvider(p Provider) { a.registry.Register(p) }
 
-// ServeHTTP serves one request.
-func (a *AutoRouter) ServeHTTP(w http.ResponseWriter, r *http.Request) {}
+// ServeHTTP serves one request. A provider's answer that breaks off after it has begun
+// aborts the client's connection with [http.ErrAbortHandler], so that it cannot be
+// taken for a whole one.
+func (a *AutoRouter) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.serve(w, r, nil) }
 
-// Forward runs the pipeline and returns the whole answer.
-func (a *AutoRouter) Forward(ctx context.Context, r *http.Request) (*http.Response, ResponseMetadata, error) {
-	return nil, ResponseMetadata{}, nil
+func (a *AutoRouter) serve(w http.ResponseWriter, r *http.Request, fixed Provider) {
+	if r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		// Agents probe it.
+		w.Header().Set("Content-Type", "application/json")
+		w.Header()[headerRequestID] = []string{newID(time.Now())}
+		_, _ = w.Write([]byte("{\"object\":\"gateway\",\"name\":\"llmproxy\"}\n"))
+		return
+	}
+	s := newResponseSink(w, a.limits.ClientIdleTimeout)
+	defer s.release()
+	e, err := a.do(r.Context(), r, s, fixed)
+	switch {
+	case err == nil:
+	case s.begun(), err.Status == statusClientGone:
+		panic(http.ErrAbortHandler)
+	default:
+		e.announce(nil)
+		writeError(w, e.x.Operation.API, err)
+	}
 }
 
-// ForwardStreaming runs the pipeline and writes the answer to w as it arrives.
+// Forward runs r through the pipeline and returns the provider's answer, whole, with
+// what the meter read. Answers of 4xx and 5xx are answers; the error is an *[Error]
+// where the gateway refuses or fails. An answer larger than Limits.Frame is an error.
+// The call is cancelled with ctx.
+func (a *AutoRouter) Forward(ctx context.Context, r *http.Request) (*http.Response, ResponseMetadata, error) {
+	return a.forward(ctx, r, nil)
+}
+
+func (a *AutoRouter) forward(ctx context.Context, r *http.Request, fixed Provider) (*http.Response, ResponseMetadata, error) {
+	s := newBufferSink(int64(a.limits.Frame))
+	e, err := a.do(ctx, r, s, fixed)
+	if err == nil {
+		return s.result(r), e.metadata(), nil
+	}
+	return nil, e.metadata(), err
+}
+
+// ForwardStreaming runs r through the pipeline and writes the answer to w as it
+// arrives. When the gateway refuses or fails before the answer has begun, nothing has
+// been written and the caller may answer with [WriteError]; after that, the answer is
+// cut, and the caller should end the connection (panic with [http.ErrAbortHandler]).
+// [Begun] tells the two apart.
 func (a *AutoRouter) ForwardStreaming(ctx context.Context, w http.ResponseWriter, r *http.Request) (ResponseMetadata, error) {
-	return ResponseMetadata{}, nil
+	return a.forwardStreaming(ctx, w, r, nil)
+}
+
+func (a *AutoRouter) forwardStreaming(ctx context.Context, w http.ResponseWriter, r *http.Request, fixed Provider) (ResponseMetadata, error) {
+	s := newResponseSink(w, a.limits.ClientIdleTimeout)
+	defer s.release()
+	e, err := a.do(ctx, r, s, fixed)
+	switch {
+	case err == nil:
+		return e.metadata(), nil
+	case s.begun():
+		return e.metadata(), &cutError{err}
+	}
+	return e.metadata(), err
+}
+
+// cutError is the error of an answer that had begun.
+type cutError struct{ err *Error }
+
+func (e *cutError) Error() string { return e.err.Error() }
+func (e *cutError) Unwrap() error { return e.err }
+
+// Begun reports whether err, from ForwardStreaming, came after the answer had begun.
+func Begun(err error) bool {
+	_, ok := err.(*cutError) //nolint:errorlint // never wrapped
+	return ok
+}
+
+// enter counts an exchange in.
+func (a *AutoRouter) enter() *Error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.down {
+		return unavailable("shutting_down", "the gateway is shutting down", time.Second)
+	}
+	if n := a.limits.Concurrent; n > 0 && a.running >= n {
+		return unavailable("too_many_exchanges", "the gateway is serving as many requests as it may", time.Second)
+	}
+	a.running++
+	return nil
+}
+
+// leave counts an exchange out.
+func (a *AutoRouter) leave() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.running--
+	if a.down && a.running == 0 {
+		close(a.idle)
+	}
 }
 
 // Shutdown refuses new exchanges with a 503 and waits for the running ones. When ctx
-// ends first, it ends them and returns ctx's error once they are settled.
-func (a *AutoRouter) Shutdown(ctx context.Context) error { return nil }
+// ends first, it ends them, and returns ctx's error once they are settled. It may be
+// called more than once.
+func (a *AutoRouter) Shutdown(ctx context.Context) error {
+	a.mu.Lock()
+	if !a.down {
+		a.down = true
+		if a.running == 0 {
+			close(a.idle)
+		}
+	}
+	a.mu.Unlock()
+	select {
+	case <-a.idle:
+		return nil
+	case <-ctx.Done():
+	}
+	a.close()
+	<-a.idle
+	return ctx.Err()
+}
 
-// NewTransport returns the transport a router uses by default.
-func NewTransport() *http.Transport { return &http.Transport{} }
+func (a *AutoRouter) log() *slog.Logger {
+	if a.logger != nil {
+		return a.logger
+	}
+	return slog.Default()
+}

@@ -1,6 +1,12 @@
 package llmproxy
 
-import "github.com/llmproxy/llmproxy/wire"
+import (
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/llmproxy/llmproxy/wire"
+)
 
 // Body is a JSON request body with the places of the members that routing and metering
 // read. It is immutable.
@@ -15,7 +21,6 @@ type member int
 
 const (
 	memberModel member = iota
-	memberModelID
 	memberStream
 	memberStreamOptions
 	memberInput
@@ -32,10 +37,161 @@ const (
 )
 
 var memberNames = wire.NewNames(
-	"model", "modelId", "stream", "stream_options", "input", "prompt", "contents",
-	"messages", "max_tokens", "max_completion_tokens", "max_output_tokens",
-	"service_tier", "previous_response_id", "background",
+	"model", "stream", "stream_options", "input", "prompt", "contents", "messages",
+	"max_tokens", "max_completion_tokens", "max_output_tokens", "service_tier",
+	"previous_response_id", "background",
 )
+
+// ParseBody scans text, a JSON object. It returns an *Error when text is not strict JSON
+// in UTF-8, is nested too deeply, or repeats a member that routing or metering reads:
+// two parsers could then disagree about what is asked, and who pays. It keeps text.
+func ParseBody(text []byte) (*Body, error) {
+	b := &Body{bytes: text}
+	var err error
+	b.root, err = memberNames.Scan(text, b.spans[:])
+	if dup, ok := errors.AsType[*wire.DuplicateError](err); ok {
+		return nil, badMember(dup.Name, "the request body has the member "+dup.Name+" more than once")
+	}
+	if err != nil {
+		e := BadRequest("the request body is not valid JSON: " + err.Error())
+		e.cause = err
+		return nil, e
+	}
+	if text[b.root.Start] != '{' {
+		return nil, BadRequest("the request body must be a JSON object")
+	}
+	return b, nil
+}
 
 // Bytes returns the body as the client sent it, decoded. It must not be changed.
 func (b *Body) Bytes() []byte { return b.bytes }
+
+func (b *Body) has(m member) bool { return b.spans[m].Found() }
+
+// value returns the bytes of m's value, nil if the body has none.
+func (b *Body) value(m member) []byte {
+	if !b.has(m) {
+		return nil
+	}
+	return b.spans[m].Of(b.bytes)
+}
+
+func (b *Body) int(m member) int64 {
+	n, _ := wire.Int(b.value(m))
+	return n
+}
+
+// metadata reads what the members say. It fails when model is not a string; a wrong type
+// anywhere else is for the provider to refuse.
+func (b *Body) metadata() (m BodyMetadata, err *Error) {
+	if v := b.value(memberModel); v != nil && !wire.IsNull(v) {
+		var ok bool
+		if m.Model, ok = wire.String(v); !ok {
+			return m, badMember("model", "the member model must be a string")
+		}
+	}
+	m.Stream, _ = wire.Bool(b.value(memberStream))
+	m.Background, _ = wire.Bool(b.value(memberBackground))
+	m.IncludeUsage, _ = wire.Bool(wire.Member(b.value(memberStreamOptions), "include_usage"))
+	m.ServiceTier, _ = wire.String(b.value(memberServiceTier))
+	m.PreviousResponseID, _ = wire.String(b.value(memberPreviousResponseID))
+	m.MaxTokens = max(b.int(memberMaxTokens), b.int(memberMaxCompletionTokens), b.int(memberMaxOutputTokens))
+	return m, nil
+}
+
+// readBody reads r's JSON body, decoded, under the limits.
+func (a *AutoRouter) readBody(w deadliner, r *http.Request) (text []byte, decoded bool, err *Error) {
+	limit := a.limits.RequestBody
+	if limit > 0 && r.ContentLength > limit {
+		return nil, false, tooLarge("the request body", limit)
+	}
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil, false, BadRequest("the request body is empty")
+	}
+	var src io.Reader = &clientBody{body: r.Body, deadline: w, idle: a.limits.ClientIdleTimeout, left: limit, limit: limit, what: "the request body"}
+	size := r.ContentLength
+	codings := contentCodings(r.Header)
+	for i := len(codings) - 1; i >= 0; i-- {
+		d, ok := a.decoder(codings[i])
+		if !ok {
+			return nil, false, unsupportedCoding(codings[i])
+		}
+		dec, derr := d(src)
+		if derr != nil {
+			return nil, false, codingError(derr, codings[i])
+		}
+		defer dec.Close()
+		src, size = dec, -1
+	}
+	text, rerr := readAll(src, size, limit)
+	w.clearReadDeadline()
+	switch {
+	case errors.Is(rerr, errTooLarge):
+		return nil, false, tooLarge("the decoded request body", limit)
+	case rerr != nil && len(codings) > 0:
+		return nil, false, codingError(rerr, codings[0])
+	case rerr != nil:
+		return nil, false, clientReadError(rerr)
+	case len(text) == 0:
+		return nil, false, BadRequest("the request body is empty")
+	}
+	return text, len(codings) > 0, nil
+}
+
+// clientReadError is the error of a client whose body did not arrive.
+func clientReadError(err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	e := &Error{Status: http.StatusBadRequest, Type: "invalid_request_error", Code: "incomplete_request", Message: "the request body did not arrive whole", cause: err}
+	if t, ok := errors.AsType[interface {
+		error
+		Timeout() bool
+	}](err); ok && t.Timeout() {
+		e.Status, e.Code, e.Message = http.StatusRequestTimeout, "request_timeout", "the request body stopped arriving"
+	}
+	return e
+}
+
+func codingError(err error, coding string) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	e := BadRequest("the request body is not validly coded as " + coding)
+	e.cause = err
+	return e
+}
+
+var errTooLarge = errors.New("too large")
+
+// readAll reads r to its end, size bytes if that is known, and fails with errTooLarge
+// beyond limit.
+func readAll(r io.Reader, size, limit int64) ([]byte, error) {
+	const first, most = 8 * kib, mib
+	n := int64(first)
+	if size >= 0 {
+		n = min(size+1, most) // one more, so that the last read finds the end
+	}
+	buf := make([]byte, 0, n)
+	for {
+		if len(buf) == cap(buf) {
+			buf = append(buf, 0)[:len(buf)]
+			if size >= 0 && int64(cap(buf)) <= size && int64(len(buf)) >= size/8 {
+				whole := make([]byte, len(buf), size+1)
+				copy(whole, buf)
+				buf = whole
+			}
+		}
+		n, err := r.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		if limit > 0 && int64(len(buf)) > limit {
+			return nil, errTooLarge
+		}
+		if err == io.EOF {
+			return buf, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}

@@ -1,9 +1,16 @@
 package llmproxy
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"math"
+	"net"
 	"net/http"
+	"strconv"
 	"time"
+
+	"github.com/llmproxy/llmproxy/wire"
 )
 
 // ErrNoProvider means that no configured provider serves the request.
@@ -33,4 +40,248 @@ func (e *Error) Unwrap() error { return e.cause }
 // BadRequest returns a 400 with message.
 func BadRequest(message string) *Error {
 	return &Error{Status: http.StatusBadRequest, Type: "invalid_request_error", Code: "invalid_request", Message: message}
+}
+
+func badMember(param, message string) *Error {
+	e := BadRequest(message)
+	e.Param = param
+	return e
+}
+
+func tooLarge(what string, limit int64) *Error {
+	return &Error{
+		Status: http.StatusRequestEntityTooLarge, Type: "invalid_request_error", Code: "request_too_large",
+		Message: fmt.Sprintf("%s is larger than the limit of %d bytes", what, limit), NoRetry: true,
+	}
+}
+
+func unsupportedCoding(coding string) *Error {
+	return &Error{
+		Status: http.StatusUnsupportedMediaType, Type: "invalid_request_error", Code: "unsupported_content_encoding",
+		Message: fmt.Sprintf("request bodies in the content coding %s cannot be decoded here", quote(coding)), NoRetry: true,
+	}
+}
+
+func headersTooLarge(limit int) *Error {
+	return &Error{
+		Status: http.StatusRequestHeaderFieldsTooLarge, Type: "invalid_request_error", Code: "headers_too_large",
+		Message: fmt.Sprintf("the header fields are larger than the limit of %d bytes", limit), NoRetry: true,
+	}
+}
+
+func unavailable(code, message string, after time.Duration) *Error {
+	return &Error{Status: http.StatusServiceUnavailable, Type: "server_error", Code: code, Message: message, RetryAfter: after}
+}
+
+func mismatch(p Provider, api APIType) *Error {
+	return &Error{
+		Status: http.StatusBadRequest, Type: "invalid_request_error", Code: "unsupported_api",
+		Message: fmt.Sprintf("the provider %s does not speak the API %s, and requests are not translated yet", quote(p.Name()), api),
+		NoRetry: true,
+	}
+}
+
+func providerAuth(p Provider) *Error {
+	return &Error{
+		Status: http.StatusBadGateway, Type: "server_error", Code: "provider_auth",
+		Message: fmt.Sprintf("the provider %s rejected the gateway's credential", quote(p.Name())), NoRetry: true,
+	}
+}
+
+// Why an exchange's context ended.
+var (
+	errClientGone = errors.New("the client left")
+	errTooSlow    = errors.New("the provider was silent for too long")
+	errShutdown   = errors.New("the gateway is shutting down")
+	errClosed     = errors.New("the reply was closed")
+)
+
+// upstreamError maps what went wrong between us and the provider. What err says may
+// name addresses, so it is only a cause.
+func upstreamError(ctx context.Context, p Provider, err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	cause := context.Cause(ctx)
+	e := &Error{Status: http.StatusBadGateway, Type: "server_error", cause: err}
+	var timeout net.Error
+	switch {
+	case errors.Is(cause, errClientGone):
+		e.Status, e.Code, e.Message = statusClientGone, "client_closed_request", "the client left before the answer"
+	case errors.Is(cause, errShutdown):
+		return unavailable("shutting_down", "the gateway is shutting down", time.Second)
+	case errors.Is(cause, errTooSlow), errors.Is(cause, context.DeadlineExceeded),
+		errors.As(err, &timeout) && timeout.Timeout():
+		e.Status, e.Code = http.StatusGatewayTimeout, "provider_timeout"
+		e.Message = fmt.Sprintf("the provider %s did not answer in time", quote(p.Name()))
+	default:
+		e.Code = "provider_unreachable"
+		e.Message = fmt.Sprintf("the provider %s could not be reached", quote(p.Name()))
+	}
+	return e
+}
+
+// brokenAnswer is the error of an answer that did not reach its end.
+func brokenAnswer(ctx context.Context, p Provider, err error) *Error {
+	e := upstreamError(ctx, p, err)
+	if e.Code == "provider_unreachable" {
+		e.Code, e.Message = "provider_broken", fmt.Sprintf("the answer of the provider %s broke off", quote(p.Name()))
+	}
+	return e
+}
+
+// statusClientGone is recorded for a client that left; it is never sent.
+const statusClientGone = 499
+
+// asError returns err as an *Error; anything else becomes a 500 that says nothing.
+func asError(err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	return &Error{Status: http.StatusInternalServerError, Type: "server_error", Code: "internal_error", Message: "the gateway failed", cause: err}
+}
+
+// WriteError answers r with err in the dialect of r's path, for callers of
+// [AutoRouter.ForwardStreaming]. An error that is not an *Error becomes a 500 that does
+// not show its text.
+func WriteError(w http.ResponseWriter, r *http.Request, err error) {
+	t, _ := detect(r, false)
+	writeError(w, t.op.API, asError(err))
+}
+
+func writeError(w http.ResponseWriter, api APIType, e *Error) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if e.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
+	}
+	if e.NoRetry {
+		h.Set("X-Should-Retry", "false")
+	}
+	if api == APIConverse || api == APIInvokeModel {
+		h.Set("X-Amzn-Errortype", bedrockErrorType(e.Status))
+	}
+	body := errorBody(api, e)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(e.Status)
+	_, _ = w.Write(body)
+}
+
+// errorBody encodes e as the providers of api do.
+func errorBody(api APIType, e *Error) []byte {
+	switch api {
+	case APIMessages:
+		b := append([]byte(`{"type":"error","error":`), anthropicError(e)...)
+		return append(b, '}')
+	case APIGenerateContent:
+		b := append([]byte(`{"error":{"code":`), strconv.Itoa(e.Status)...)
+		b = wire.AppendString(append(b, `,"message":`...), e.Message)
+		b = wire.AppendString(append(b, `,"status":`...), googleStatus(e.Status))
+		return append(b, "}}"...)
+	case APIConverse, APIInvokeModel, APICohere:
+		b := wire.AppendString([]byte(`{"message":`), e.Message)
+		return append(b, '}')
+	}
+	b := append([]byte(`{"error":`), openAIError(e)...)
+	return append(b, '}')
+}
+
+// errorEvent encodes e as the event that ends a broken stream of api. seq is the number
+// of events the stream had.
+func errorEvent(api APIType, e *Error, seq int) []byte {
+	var b []byte
+	switch api {
+	case APIMessages:
+		b = append(b, "event: error\ndata: "...)
+		b = append(b, errorBody(api, e)...)
+	case APIResponses:
+		b = append(b, "event: error\ndata: {\"type\":\"error\",\"sequence_number\":"...)
+		b = strconv.AppendInt(b, int64(seq), 10)
+		b = wire.AppendString(append(b, `,"code":`...), e.Code)
+		b = wire.AppendString(append(b, `,"message":`...), e.Message)
+		b = append(b, `,"param":null}`...)
+	default:
+		b = append(b, "data: "...)
+		b = append(b, errorBody(api, e)...)
+	}
+	return append(b, "\n\n"...)
+}
+
+func openAIError(e *Error) []byte {
+	b := wire.AppendString([]byte(`{"message":`), e.Message)
+	b = wire.AppendString(append(b, `,"type":`...), e.Type)
+	b = append(b, `,"param":`...)
+	if e.Param == "" {
+		b = append(b, "null"...)
+	} else {
+		b = wire.AppendString(b, e.Param)
+	}
+	b = wire.AppendString(append(b, `,"code":`...), e.Code)
+	return append(b, '}')
+}
+
+func anthropicError(e *Error) []byte {
+	typ := "api_error"
+	switch {
+	case e.Status == http.StatusUnauthorized:
+		typ = "authentication_error"
+	case e.Status == http.StatusPaymentRequired:
+		typ = "billing_error"
+	case e.Status == http.StatusForbidden:
+		typ = "permission_error"
+	case e.Status == http.StatusNotFound:
+		typ = "not_found_error"
+	case e.Status == http.StatusRequestEntityTooLarge:
+		typ = "request_too_large"
+	case e.Status == http.StatusTooManyRequests:
+		typ = "rate_limit_error"
+	case e.Status == http.StatusServiceUnavailable:
+		typ = "overloaded_error"
+	case e.Status == http.StatusGatewayTimeout:
+		typ = "timeout_error"
+	case e.Status < 500:
+		typ = "invalid_request_error"
+	}
+	b := wire.AppendString([]byte(`{"type":`), typ)
+	b = wire.AppendString(append(b, `,"message":`...), e.Message)
+	return append(b, '}')
+}
+
+func googleStatus(status int) string {
+	switch status {
+	case http.StatusUnauthorized:
+		return "UNAUTHENTICATED"
+	case http.StatusForbidden:
+		return "PERMISSION_DENIED"
+	case http.StatusNotFound:
+		return "NOT_FOUND"
+	case http.StatusTooManyRequests, http.StatusPaymentRequired:
+		return "RESOURCE_EXHAUSTED"
+	case http.StatusServiceUnavailable, http.StatusBadGateway:
+		return "UNAVAILABLE"
+	case http.StatusGatewayTimeout:
+		return "DEADLINE_EXCEEDED"
+	case http.StatusInternalServerError:
+		return "INTERNAL"
+	}
+	return "INVALID_ARGUMENT"
+}
+
+func bedrockErrorType(status int) string {
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusPaymentRequired:
+		return "AccessDeniedException"
+	case http.StatusNotFound:
+		return "ResourceNotFoundException"
+	case http.StatusTooManyRequests:
+		return "ThrottlingException"
+	case http.StatusServiceUnavailable, http.StatusBadGateway:
+		return "ServiceUnavailableException"
+	case http.StatusGatewayTimeout:
+		return "ModelTimeoutException"
+	case http.StatusInternalServerError:
+		return "InternalServerException"
+	}
+	return "ValidationException"
 }

@@ -38,10 +38,8 @@ type Exchange struct {
 	// Tags are the labels the client gave with X-Gateway-Tags.
 	Tags map[string]string
 
-	upload   io.Reader // an opaque body; nil where there is none
-	length   int64     // of upload; -1 when unknown
-	trailer  http.Header
-	attempts *[]Attempt // shared by all clones
+	upload io.Reader // an opaque body; nil where there is none
+	length int64     // of upload; -1 when unknown
 }
 
 // Route is a provider with the name the model has there.

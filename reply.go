@@ -9,9 +9,10 @@ type Reply struct {
 	Stream     Stream
 	Tap        Tap // what the meter knows so far; nil when the answer is not metered
 
-	trailer func() http.Header // the provider's trailers, known at the stream's end
-	// body is what of Header the pipeline needs to know about the bytes
-	coded bool
+	exchange *Exchange   // as it was sent
+	tap      *tap        // Tap, where it is the pipeline's own
+	unproven bool        // the framing does not tell an end from a cut
+	trailer  http.Header // the provider's: names from the start, values at the stream's end
 }
 
 // Stream is a body as a sequence of pieces.

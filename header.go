@@ -1,0 +1,133 @@
+package llmproxy
+
+import (
+	"net/http"
+	"strings"
+)
+
+// Our own response fields.
+const (
+	headerRequestID        = "X-Gateway-Request-Id"
+	headerProvider         = "X-Gateway-Provider"
+	headerModel            = "X-Gateway-Model"
+	headerPromptTokens     = "X-Gateway-Prompt-Tokens"
+	headerCompletionTokens = "X-Gateway-Completion-Tokens"
+)
+
+// hopByHop reports whether the field concerns one connection only (RFC 9110 §7.6.1).
+// name is canonical, as in all functions here.
+func hopByHop(name string) bool {
+	switch name {
+	case "Connection", "Proxy-Connection", "Keep-Alive", "Te", "Trailer",
+		"Transfer-Encoding", "Upgrade", "Proxy-Authenticate", "Proxy-Authorization":
+		return true
+	}
+	return false
+}
+
+// credential reports whether the field may carry the client's key for the gateway.
+func credential(name string) bool {
+	switch name {
+	case "Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key":
+		return true
+	}
+	return false
+}
+
+// staysHere reports whether a request field is for the gateway alone: those of HTTP
+// between the client and us, the client's cookies, its place in the network, and our own.
+func staysHere(name string) bool {
+	switch name {
+	case "Accept-Encoding", "Content-Length", "Host", "Expect", "Cookie", "Http2-Settings",
+		"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip",
+		"X-Provider", "X-Org-Id", "X-Cache-Key":
+		return true
+	}
+	return strings.HasPrefix(name, "X-Gateway-") || hopByHop(name)
+}
+
+// identity is what we ask for: an answer that came compressed could not be metered on
+// its way, and the client's own wishes concern another connection.
+var identity = []string{"identity"}
+
+// requestHeader returns the fields of client that travel to a provider. The value
+// slices are shared and must not be changed.
+func requestHeader(client http.Header, passKeys, decoded bool) http.Header {
+	named := client["Connection"]
+	h := make(http.Header, len(client)+4)
+	for name, values := range client {
+		switch {
+		case staysHere(name), credential(name) && !passKeys,
+			decoded && name == "Content-Encoding",
+			named != nil && headerHasToken(named, name):
+			continue
+		}
+		h[name] = values
+	}
+	h["Accept-Encoding"] = identity
+	if _, ok := h["User-Agent"]; !ok {
+		h["User-Agent"] = nil // else net/http adds its own
+	}
+	return h
+}
+
+// responseHeader removes from h, a provider's answer, what must not reach the client.
+func responseHeader(h http.Header) {
+	named := h["Connection"]
+	for name := range h {
+		if hopByHop(name) || name == "Set-Cookie" || strings.HasPrefix(name, "X-Gateway-") ||
+			named != nil && headerHasToken(named, name) {
+			delete(h, name)
+		}
+	}
+}
+
+// headerHasToken reports whether one of the comma-separated lists in values has token,
+// without regard to case.
+func headerHasToken(values []string, token string) bool {
+	for _, v := range values {
+		for v != "" {
+			var t string
+			t, v, _ = strings.Cut(v, ",")
+			if strings.EqualFold(strings.TrimSpace(t), token) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// headerSize is the number of bytes that h takes on the wire.
+func headerSize(h http.Header) (n int) {
+	for name, values := range h {
+		for _, v := range values {
+			n += len(name) + len(v) + len(": \r\n")
+		}
+	}
+	return n
+}
+
+// parseTags reads X-Gateway-Tags: team=a,feature=b.
+func parseTags(values []string) (map[string]string, *Error) {
+	const most, longest = 16, 64
+	var tags map[string]string
+	for _, list := range values {
+		for list != "" {
+			var item string
+			item, list, _ = strings.Cut(list, ",")
+			if strings.TrimSpace(item) == "" {
+				continue
+			}
+			name, value, ok := strings.Cut(item, "=")
+			name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+			if !ok || name == "" || len(name) > longest || len(value) > longest || len(tags) == most {
+				return nil, BadRequest("X-Gateway-Tags: want at most 16 tags as name=value, joined by commas, each part at most 64 bytes")
+			}
+			if tags == nil {
+				tags = map[string]string{}
+			}
+			tags[name] = value
+		}
+	}
+	return tags, nil
+}

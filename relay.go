@@ -1,0 +1,247 @@
+package llmproxy
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// holdLimit bounds a metered JSON answer that is held until it is whole, so that its
+// token counts can be header fields.
+const holdLimit = mib
+
+// holdBuffers holds answers that wait for their end.
+var holdBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 16*kib); return &b }}
+
+// relay passes the reply on to the sink. A returned error after the sink has begun means
+// that the answer is cut.
+func (e *run) relay(ctx context.Context) *Error {
+	reply := e.reply
+	e.announce(reply.Header)
+	sse := isSSE(reply.Header.Get("Content-Type"))
+	length := contentLength(reply.Header)
+	if reply.Tap != nil && !sse && length <= holdLimit && e.r.Method != http.MethodHead {
+		return e.hold(ctx, length)
+	}
+	return e.flow(ctx, nil, sse || length < 0)
+}
+
+// announce takes over the fields of from, and names where the answer comes from.
+func (e *run) announce(from http.Header) {
+	h := e.sink.header()
+	for name, values := range from {
+		h[name] = values
+	}
+	x := e.served()
+	if p := x.Route.Provider; p != nil {
+		h[headerProvider] = []string{p.Name()}
+	}
+	if model := x.UpstreamModel(); model != "" {
+		h[headerModel] = []string{headerValue(model)}
+	}
+}
+
+// headerValue makes s fit for a header field: net/http would drop other characters
+// without a word.
+func headerValue(s string) string {
+	for i := 0; i < len(s); i++ {
+		if s[i] < ' ' || s[i] > '~' {
+			return strconv.QuoteToASCII(s)
+		}
+	}
+	return s
+}
+
+// hold waits for the end of a small JSON answer, and sends it with its token counts.
+func (e *run) hold(ctx context.Context, length int64) *Error {
+	pooled := holdBuffers.Get().(*[]byte)
+	held := (*pooled)[:0]
+	defer func() {
+		*pooled = held[:0]
+		holdBuffers.Put(pooled)
+	}()
+	for {
+		piece, err := e.reply.Stream.Next()
+		if err == nil {
+			held = append(held, piece...)
+			if len(held) > holdLimit {
+				return e.flow(ctx, held, length < 0)
+			}
+			continue
+		}
+		if err != io.EOF {
+			return e.broken(ctx, err, false)
+		}
+		break
+	}
+	gone := e.client.Err() != nil
+	e.settle(ending{whole: true, gone: gone})
+	if gone {
+		return clientGone()
+	}
+	h := e.sink.header()
+	if e.meta.UsageReported {
+		setTokens(h, e.meta.Usage)
+	}
+	if _, ok := h["Content-Length"]; !ok && e.reply.StatusCode != http.StatusNoContent && e.reply.StatusCode != http.StatusNotModified {
+		h["Content-Length"] = []string{strconv.Itoa(len(held))}
+	}
+	e.sink.head(e.reply.StatusCode, false)
+	if len(held) > 0 {
+		if err := e.sink.write(held, true); err != nil {
+			return clientGone()
+		}
+	}
+	e.sink.finish(nil)
+	return nil
+}
+
+// flow sends the answer on as it arrives: held first, which has come already, then the
+// rest. flush sends each piece at once.
+func (e *run) flow(ctx context.Context, held []byte, flush bool) *Error {
+	reply := e.reply
+	h := e.sink.header()
+	for name := range reply.trailer {
+		if !hopByHop(name) {
+			h.Add("Trailer", name)
+		}
+	}
+	if reply.Tap != nil {
+		h.Add("Trailer", headerPromptTokens)
+		h.Add("Trailer", headerCompletionTokens)
+	}
+	if len(h["Trailer"]) > 0 {
+		h.Del("Content-Length") // a body with trailers has none
+	}
+	e.sink.head(reply.StatusCode, flush)
+
+	gone := false // the client
+	var tail [4]byte
+	send := func(piece []byte) {
+		if gone = gone || e.client.Err() != nil; gone {
+			return
+		}
+		copyTail(&tail, piece)
+		gone = e.sink.write(piece, flush) != nil
+	}
+	if len(held) > 0 {
+		send(held)
+	}
+	for {
+		if gone && e.a.disconnect.drain <= 0 {
+			return e.left()
+		}
+		piece, err := reply.Stream.Next()
+		if err == nil {
+			if e.ttft == 0 {
+				e.ttft = time.Since(e.x.Start)
+			}
+			if reply.Tap != nil && reply.Tap.Done() {
+				// The record is kept before the client can have the whole answer.
+				e.settle(ending{whole: true, gone: gone})
+			}
+			send(piece)
+			continue
+		}
+		if err == io.EOF && reply.unproven && reply.Tap != nil && !e.ended() {
+			err = io.ErrUnexpectedEOF
+		}
+		if gone {
+			e.settle(ending{whole: err == io.EOF, gone: true})
+			return clientGone()
+		}
+		if err != io.EOF {
+			return e.broken(ctx, err, !atEventEnd(tail))
+		}
+		break
+	}
+	e.settle(ending{whole: true})
+	e.sink.finish(e.trailers())
+	return nil
+}
+
+// ended reports whether the answer itself says that it is whole.
+func (e *run) ended() bool {
+	return e.reply.Tap.Done() || e.reply.Tap.Metadata().Outcome != OutcomeUnknown
+}
+
+// trailers are the fields after the body.
+func (e *run) trailers() http.Header {
+	t := http.Header{}
+	for name, values := range e.reply.trailer {
+		if len(values) == 0 {
+			continue
+		}
+		if !hopByHop(name) && name != "Set-Cookie" {
+			t[name] = values
+		}
+	}
+	if e.reply.Tap != nil && e.meta.UsageReported {
+		setTokens(t, e.meta.Usage)
+	}
+	return t
+}
+
+func setTokens(h http.Header, u Usage) {
+	h[headerPromptTokens] = []string{strconv.FormatInt(u.PromptTokens, 10)}
+	h[headerCompletionTokens] = []string{strconv.FormatInt(u.CompletionTokens, 10)}
+}
+
+// broken ends an exchange whose answer broke off: with a status while there is still
+// time for one, with the dialect's error event after that.
+func (e *run) broken(ctx context.Context, err error, midEvent bool) *Error {
+	failure := brokenAnswer(ctx, e.served().Route.Provider, err)
+	if e.client.Err() != nil {
+		return e.left()
+	}
+	e.settle(ending{failure: failure})
+	if !e.sink.begun() {
+		return failure
+	}
+	if t := e.reply.tap; t != nil && t.framing == framingSSE {
+		event := errorEvent(e.x.Operation.API, failure, t.frames)
+		if midEvent {
+			event = append([]byte("\n\n"), event...)
+		}
+		_ = e.sink.write(event, true)
+	}
+	return failure
+}
+
+// left ends an exchange whose client has gone.
+func (e *run) left() *Error {
+	e.settle(ending{gone: true})
+	return clientGone()
+}
+
+func clientGone() *Error {
+	return &Error{Status: statusClientGone, Type: "invalid_request_error", Code: "client_closed_request", Message: "the client left before the end of the answer"}
+}
+
+// contentLength reads the header's length, -1 if it has none.
+func contentLength(h http.Header) int64 {
+	n, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64)
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
+// copyTail keeps the last bytes of what was sent.
+func copyTail(tail *[4]byte, piece []byte) {
+	if n := len(piece); n >= 4 {
+		copy(tail[:], piece[n-4:])
+	} else {
+		copy(tail[:], tail[n:])
+		copy(tail[4-n:], piece)
+	}
+}
+
+// atEventEnd reports whether a stream that ended in tail is between two events.
+func atEventEnd(tail [4]byte) bool {
+	t := string(tail[:])
+	return t == "\x00\x00\x00\x00" || t[2:] == "\n\n" || t == "\r\n\r\n" || t[2:] == "\r\r"
+}

@@ -1,0 +1,134 @@
+package llmproxy
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// ending says how an exchange came to its end.
+type ending struct {
+	whole   bool   // the answer arrived to its last byte
+	gone    bool   // the client had left
+	refused bool   // no provider was called
+	failure *Error // what the client was told, where not the provider's answer
+}
+
+// settleTimeout bounds the recorder: a settlement outlives its request.
+const settleTimeout = 10 * time.Second
+
+// settle makes the record of the exchange and hands it over, once: later calls do
+// nothing. It is called on every path.
+func (e *run) settle(end ending) {
+	if e.settled {
+		return
+	}
+	e.settled = true
+	if r := e.reply; r != nil && r.Tap != nil {
+		if r.tap != nil {
+			e.meta = r.tap.extractor.Metadata()
+		} else {
+			e.meta = r.Tap.Metadata()
+		}
+	}
+	if e.a.recorder == nil || end.failure != nil && end.failure.Code == "route_not_found" {
+		return
+	}
+	e.describe(e.served())
+	r := &e.rec
+	r.Duration = time.Since(e.x.Start)
+	r.Attempts = e.attempts
+	e.judge(end)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.client), settleTimeout)
+	defer cancel()
+	if err := e.a.recorder.Record(ctx, r); err != nil {
+		e.a.log().Error("a record could not be kept", "id", r.ID, "error", err)
+	}
+}
+
+// judge fills in how the exchange ended: the table of usage records.
+func (e *run) judge(end ending) {
+	r, m := &e.rec, &e.meta
+	answered := e.reply != nil
+	r.UsageSource, r.CostState = UsageNone, CostFree
+	if answered {
+		r.Status = e.reply.StatusCode
+		if isSSE(e.reply.Header.Get("Content-Type")) {
+			r.Transport, r.TTFT = TransportSSE, e.ttft
+		} else {
+			r.Transport = TransportHTTP
+		}
+		r.ResponseID, r.FinishReason = m.ID, m.FinishReason
+		if m.Model != "" {
+			r.Model = m.Model
+		}
+		if m.ServiceTier != "" {
+			r.ServiceTier = m.ServiceTier
+		}
+		r.Inconsistent = m.Inconsistent
+		r.Unread = r.Unread || e.reply.tap != nil && e.reply.tap.missed()
+		if m.ErrorType != "" || m.ErrorCode != "" {
+			r.Error = &RecordError{Type: m.ErrorType, Code: m.ErrorCode}
+		}
+		if m.UsageReported {
+			r.Usage = m.Usage
+		}
+	}
+	if f := end.failure; f != nil {
+		r.Error = &RecordError{Type: f.Type, Code: f.Code, Message: f.Message}
+		if !e.sink.begun() {
+			r.Status = f.Status
+		}
+	}
+	switch {
+	case end.gone:
+		r.Outcome, r.Status = OutcomeCancelled, statusClientGone
+		e.charge(m.UsageReported && (end.whole || m.Outcome != OutcomeUnknown))
+	case end.refused:
+		r.Outcome = OutcomeRejected
+	case end.failure != nil:
+		r.Outcome = OutcomeError
+		if answered || end.failure.Status == http.StatusGatewayTimeout || end.failure.Code == "provider_broken" {
+			e.charge(false)
+		}
+	case r.Status >= 400:
+		r.Outcome = OutcomeError
+		if m.UsageReported {
+			e.charge(true)
+		}
+	case e.reply.Tap == nil:
+		r.Outcome = OutcomeCompleted
+		if r.Unread {
+			e.charge(false)
+		}
+	case m.Outcome == OutcomeUnknown && r.Transport == TransportSSE && !r.Unread:
+		// The bytes ended well, the answer did not: no terminal event came.
+		r.Outcome = OutcomeError
+		e.charge(false)
+	case m.Outcome == OutcomeUnknown:
+		r.Outcome = OutcomeCompleted
+		e.charge(m.UsageReported)
+	default:
+		r.Outcome = m.Outcome
+		switch {
+		case m.Outcome == OutcomePending:
+			r.CostState = CostPending
+		case m.Outcome == OutcomeFailed && !m.UsageReported:
+		default:
+			e.charge(m.UsageReported)
+		}
+	}
+}
+
+// charge says that tokens were consumed: how many, for certain where final is true. No
+// price is known to this version, so there is no cost.
+func (e *run) charge(final bool) {
+	r := &e.rec
+	r.CostState = CostUnpriced
+	switch {
+	case final:
+		r.UsageSource = UsageProvider
+	case e.meta.UsageReported:
+		r.UsageSource = UsagePartial
+	}
+}
