@@ -1,0 +1,242 @@
+package dialect
+
+import (
+	"bytes"
+
+	"github.com/llmproxy/llmproxy"
+	"github.com/llmproxy/llmproxy/wire"
+)
+
+// Choices reads the answers that consist of choices: those of Chat Completions and of
+// the legacy Completions, from OpenAI and its many look-alikes. The zero value is ready.
+//
+// A stream ends with [DONE]. Until then usage may be on any chunk, so nothing before it
+// is taken for the end, except an error that comes without choices: providers send
+// nothing after it, and clients stop reading. The outcome is completed as soon as every
+// choice seen has a finish reason, whatever it is ("length" too).
+type Choices struct {
+	Answer
+	begun  bool   // a frame has been seen
+	closed bool   // [DONE] has been seen
+	parsed int    // chunks that were read for the model's name
+	seen   choice // choices that have begun
+	ended  choice // choices that have a finish reason
+}
+
+// choice is a set of the indexes of choices, of which the APIs allow 128.
+type choice [2]uint64
+
+func (c *choice) add(i int64) {
+	if 0 <= i && i < int64(len(c))*64 {
+		c[i/64] |= 1 << (i % 64)
+	}
+}
+
+// maxNaming bounds how many chunks are read in full in search of the model's name.
+const maxNaming = 16
+
+// Frame reads an event of a stream or a whole body.
+func (c *Choices) Frame(f wire.Frame) {
+	data := bytes.Trim(f.Data, space)
+	if c.closed || len(data) == 0 {
+		return
+	}
+	if string(data) == "[DONE]" {
+		c.closed, c.Over = true, true
+		c.settle()
+		return
+	}
+	first := !c.begun && len(f.Event) == 0
+	c.begun = true
+	if len(f.Event) == 0 && c.named() && !hasNews(data) {
+		return
+	}
+	c.parsed++
+	c.read(data, first)
+	c.settle()
+}
+
+func (c *Choices) named() bool { return c.Meta.Model != "" || c.parsed >= maxNaming }
+
+// settle sets the outcome.
+func (c *Choices) settle() {
+	switch {
+	case c.Meta.Outcome == llmproxy.OutcomeFailed:
+	case c.Over, c.seen != choice{} && c.seen == c.ended:
+		c.Meta.Outcome = llmproxy.OutcomeCompleted
+	default:
+		c.Meta.Outcome = llmproxy.OutcomeUnknown
+	}
+}
+
+// hasNews reports whether a chunk may say more than some text of the first choice:
+// usage, a finish reason, an error, another choice. It may err on that side.
+func hasNews(chunk []byte) bool {
+	return anyAfter(chunk, `"usage"`, func(v []byte, ok bool) bool { return ok && !isNull(v) }) ||
+		anyAfter(chunk, `"finish_reason"`, func(v []byte, ok bool) bool { return ok && !isNull(v) }) ||
+		// Also as a value: {"object":"error"}.
+		anyAfter(chunk, `"error"`, func(v []byte, ok bool) bool { return !ok || !isNull(v) }) ||
+		anyAfter(chunk, `"index"`, func(v []byte, ok bool) bool {
+			return ok && len(v) > 0 && '1' <= v[0] && v[0] <= '9'
+		})
+}
+
+func isNull(v []byte) bool { return bytes.HasPrefix(v, []byte("null")) }
+
+// anyAfter looks for name, a string with its quotes, anywhere in text. It asks news about
+// what follows the colon after it, white space aside; ok is false where there is none,
+// since the string is no name then.
+func anyAfter(text []byte, name string, news func(v []byte, ok bool) bool) bool {
+	for {
+		i := bytes.Index(text, []byte(name))
+		if i < 0 {
+			return false
+		}
+		text = text[i+len(name):]
+		v, ok := bytes.CutPrefix(bytes.TrimLeft(text, space), []byte(":"))
+		if news(bytes.TrimLeft(v, space), ok) {
+			return true
+		}
+	}
+}
+
+// read reads a chunk or a whole body.
+func (c *Choices) read(data []byte, first bool) {
+	if data[0] == '[' {
+		// Google wraps the errors of its OpenAI-compatible API into an array.
+		for element := range wire.Elements(data) {
+			data = element
+			break
+		}
+	}
+	var s summary
+	for name, value := range wire.Members(data) {
+		switch string(name) {
+		case "id":
+			if c.Meta.ID == "" {
+				Keep(&c.Meta.ID, value)
+			}
+		case "model":
+			Keep(&c.Meta.Model, value)
+		case "service_tier":
+			Keep(&c.Meta.ServiceTier, value)
+		case "object":
+			s.object = value
+			s.chunk = s.chunk || bytes.HasSuffix(value, []byte(`chunk"`))
+		case "choices":
+			c.readChoices(value, &s)
+		case "usage":
+			s.usage = value
+		case "x_groq":
+			s.groq = wire.Member(value, "usage")
+		case "error":
+			s.err = value
+		}
+	}
+	body := first && Whole(data) && !s.chunk && s.whole
+	if s.text && (!s.done || !IsObject(s.usage)) {
+		// A legacy completion looks the same in a stream and as a body. What comes first
+		// and has usage and every finish reason is taken for a body.
+		body = false
+	}
+	// The same report may be in several places of a chunk, the last is the most usual.
+	c.Counters.Read(s.usageInChoice)
+	if !body {
+		// In a body these are statistics of Groq's cache.
+		c.Counters.Read(s.groq)
+	}
+	c.Counters.Read(s.usage)
+	c.Fault(data, s.object, s.err)
+	if body || c.Meta.Outcome == llmproxy.OutcomeFailed && !s.choices {
+		c.Over = true
+	}
+}
+
+// summary is what a chunk or a body holds besides what is kept at once.
+type summary struct {
+	object, err                []byte
+	usage, usageInChoice, groq []byte
+	chunk                      bool // it is a chunk of a stream
+	choices                    bool // it has choices
+	whole                      bool // a choice is as a body has it
+	text                       bool // a choice is one of a legacy completion
+	done                       bool // every choice has a finish reason
+}
+
+func (c *Choices) readChoices(choices []byte, s *summary) {
+	s.done = true
+	at := int64(-1)
+	for element := range wire.Elements(choices) {
+		at++
+		index := at
+		var reason []byte
+		for name, value := range wire.Members(element) {
+			switch string(name) {
+			case "index":
+				if n, ok := wire.Int(value); ok {
+					index = n
+				}
+			case "finish_reason":
+				reason = value
+			case "usage": // Moonshot, formerly
+				if at == 0 {
+					s.usageInChoice = value
+				}
+			case "delta":
+				s.chunk = s.chunk || !absent(value)
+			case "message":
+				s.whole = s.whole || !absent(value)
+			case "text":
+				s.text = s.text || !absent(value)
+				s.whole = s.whole || !absent(value)
+			case "error": // OpenRouter
+				if IsObject(value) {
+					c.Fail(value)
+				}
+			}
+		}
+		s.choices = true
+		c.seen.add(index)
+		done := isText(reason)
+		if done {
+			c.ended.add(index)
+			if index == 0 {
+				Keep(&c.Meta.FinishReason, reason)
+			}
+			if string(reason) == `"error"` {
+				c.Fail(nil)
+			}
+		}
+		s.done = s.done && done
+	}
+}
+
+// UsageOnly reports whether data is the chunk that stream_options.include_usage adds to
+// a stream of choices: one with a usage object, no choices and no error.
+func UsageOnly(data []byte) bool {
+	if !anyAfter(data, `"usage"`, func(v []byte, ok bool) bool {
+		return ok && bytes.HasPrefix(v, []byte("{"))
+	}) || !Whole(data) {
+		return false
+	}
+	usage := false
+	for name, value := range wire.Members(data) {
+		switch string(name) {
+		case "usage":
+			usage = IsObject(value)
+		case "choices":
+			if !absent(value) && !emptyArray(value) {
+				return false
+			}
+		case "error":
+			if !absent(value) {
+				return false
+			}
+		}
+	}
+	return usage
+}
+
+func emptyArray(value []byte) bool {
+	return len(value) > 1 && value[0] == '[' && len(bytes.Trim(value[1:len(value)-1], space)) == 0
+}
