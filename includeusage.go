@@ -91,7 +91,7 @@ func (w *withhold) Next() ([]byte, error) {
 				// is clean and completes it.
 				last := w.held
 				w.held = nil
-				if w.err == io.EOF && isUsageOnlyEvent(last) {
+				if w.err == io.EOF && w.drops(last) {
 					break
 				}
 				return last, nil
@@ -128,11 +128,11 @@ func (w *withhold) pass(piece []byte) []byte {
 			w.large = false
 		case len(w.held) > 0:
 			w.held = append(w.held, event...)
-			if !isUsageOnlyEvent(w.held) {
+			if !w.drops(w.held) {
 				w.out = append(w.out, w.held...)
 			}
 			w.held, start = w.held[:0], at
-		case isUsageOnlyEvent(event):
+		case w.drops(event):
 			w.out = append(w.out, piece[start:at-n]...)
 			start = at
 		}
@@ -145,9 +145,10 @@ func (w *withhold) pass(piece []byte) []byte {
 
 func (w *withhold) Close() error { return w.src.Close() }
 
-// isUsageOnlyEvent reports whether the raw event is one with usage-only data.
-func isUsageOnlyEvent(event []byte) bool {
-	if !bytes.Contains(event, []byte(`"usage"`)) {
+// drops reports whether the raw event is a usage-only one. Beyond the bound none is, so
+// that it does not matter how the bytes were cut.
+func (w *withhold) drops(event []byte) bool {
+	if len(event) > w.limit || !bytes.Contains(event, []byte(`"usage"`)) {
 		return false
 	}
 	var only usageOnlySink
