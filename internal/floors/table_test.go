@@ -42,8 +42,10 @@ var outside = []struct{ folder, module string }{
 	{"cmd/llmproxy", "github.com/alecthomas/kong"},
 }
 
-// testOnly are the modules that any test may import, besides what its folder may.
+// testOnly are the modules that any test may import, besides what its folder may. The
+// JSON module is the one that tests of our own scanner compare it with.
 var testOnly = []string{
+	jsonModule,
 	"github.com/google/go-cmp",
 	"github.com/rogpeppe/go-internal",
 	"go.uber.org/goleak",
