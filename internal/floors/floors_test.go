@@ -124,6 +124,11 @@ func TestEachRuleCatches(t *testing.T) {
 			[]string{"cmd/llmproxy/main.go: cmd/llmproxy (floor 6) may not import github.com/alecthomas/kongplus"},
 		},
 		{"a test library in a test", "wire/sse_test.go", `package wire; import "github.com/google/go-cmp/cmp"`, nil},
+		{"a test library in a package for tests", "dialect/dialecttest/run.go", `package dialecttest; import "github.com/google/go-cmp/cmp"`, nil},
+		{
+			"a package for tests in the code", "providers/openai/x.go", `package openai; import "` + module + `/dialect/dialecttest"`,
+			[]string{"providers/openai/x.go: imports dialect/dialecttest, which is for tests"},
+		},
 		{"a test from above", "pipeline_test.go", `package llmproxy_test; import "` + module + `/internal/simulator"`, nil},
 		{
 			"a test library in the code", "wire/sse.go", `package wire; import "github.com/google/go-cmp/cmp"`,
@@ -248,6 +253,8 @@ func checkOwn(folder string, level int, own string, test bool) []string {
 		return []string{fmt.Sprintf("imports %s, which is on no floor", own)}
 	case test:
 		return nil
+	case isTestSupport(own) && !isTestSupport(folder):
+		return []string{fmt.Sprintf("imports %s, which is for tests", own)}
 	case strings.HasPrefix(folder, "examples/") && strings.HasPrefix(own, "internal/"):
 		return []string{fmt.Sprintf("an example imports %s, which its readers cannot", own)}
 	case below > level:
@@ -267,7 +274,7 @@ func checkOwn(folder string, level int, own string, test bool) []string {
 }
 
 func allowed(folder string, level int, imported string, test bool) bool {
-	if test && matchesModule(testOnly, imported) {
+	if (test || isTestSupport(folder)) && matchesModule(testOnly, imported) {
 		return true
 	}
 	if level >= 2 && matchesModule([]string{jsonModule}, imported) {
@@ -282,6 +289,12 @@ func allowed(folder string, level int, imported string, test bool) bool {
 		}
 	}
 	return false
+}
+
+// isTestSupport reports whether folder holds what several packages' tests share, as
+// ledger/ledgertest does.
+func isTestSupport(folder string) bool {
+	return path.Base(folder) == path.Base(path.Dir(folder))+"test"
 }
 
 // levelOf returns the level of folder; ok is false when it has none.
