@@ -379,7 +379,7 @@ func (e *run) newReply(x *Exchange, resp *http.Response, stream *bodyStream) *Re
 func (e *run) meter(x *Exchange, reply *Reply, stream *bodyStream, api API, asked bool) {
 	t := newTap(api.NewExtractor(), x.Operation.API, x.Route.Provider.Name(), reply.Header.Get("Content-Type"), e.a.limits.Frame)
 	reply.Tap, reply.tap = t, t
-	stream.tap, stream.atEnd = t, t.end
+	stream.tap = t
 	if asked && t.framing == framingSSE && reply.StatusCode < 300 {
 		reply.Stream = &withhold{src: stream, limit: withholdLimit}
 	}

@@ -16,7 +16,6 @@ type bodyStream struct {
 	cancel context.CancelCauseFunc
 	buf    *[]byte // from pieceBuffers; nil after Close
 	err    error   // comes after the piece in hand
-	atEnd  func()  // called once at a clean end
 }
 
 // pieceBuffers holds what pieces are read into. A stream of events rarely has more than
@@ -24,29 +23,27 @@ type bodyStream struct {
 var pieceBuffers = sync.Pool{New: func() any { b := make([]byte, 8*kib); return &b }}
 
 func (s *bodyStream) Next() ([]byte, error) {
-	for {
-		if s.err != nil {
-			return nil, s.err
-		}
+	for s.err == nil {
 		if s.idle > 0 {
 			s.timer.Reset(s.idle)
 		}
 		n, err := s.body.Read(*s.buf)
+		piece := (*s.buf)[:n]
+		if s.tap != nil {
+			s.tap.Observe(piece)
+		}
 		if err != nil {
 			s.err = err
 			s.timer.Stop()
-			if err == io.EOF && s.atEnd != nil {
-				s.atEnd()
+			if err == io.EOF && s.tap != nil {
+				s.tap.end()
 			}
 		}
 		if n > 0 {
-			piece := (*s.buf)[:n]
-			if s.tap != nil {
-				s.tap.Observe(piece)
-			}
 			return piece, nil
 		}
 	}
+	return nil, s.err
 }
 
 func (s *bodyStream) Close() error {
