@@ -1,0 +1,153 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/llmproxy/llmproxy"
+)
+
+// Demo is the gateway before a provider that is not real: it shows what is routed and
+// metered, and then serves.
+type Demo struct {
+	// Listen is the address to listen on. "" is the default address, or a free port
+	// where that is taken.
+	Listen string
+	// Provider answers in place of a provider, as OpenAI does, below /v1 and /openai/v1.
+	Provider http.Handler
+	// Key is the credential it wants to see.
+	Key string
+
+	Stdout io.Writer // for the table
+	Stderr io.Writer // for the log, once the table is there
+}
+
+// Run sends the gateway one request of each kind, prints what became of them, and serves
+// until stop is closed or ctx ends, as [Gateway.Serve] does. A request that did not get
+// what it should is the error. Nothing is written to disk.
+func (d Demo) Run(ctx context.Context, stop <-chan struct{}) error {
+	l, err := d.listen(ctx)
+	if err != nil {
+		return err
+	}
+	upstream, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return errors.Join(fmt.Errorf("the simulated provider: %w", plainReason(err)), l.Close())
+	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	provider := &http.Server{Handler: d.Provider, ReadHeaderTimeout: time.Minute}
+	defer provider.Close()
+	wg.Go(func() { _ = provider.Serve(upstream) })
+
+	logger := Log{Format: formatText}.logger(d.Stderr)
+	records := &demoRecorder{next: LogRecorder(logger), byID: map[string]llmproxy.Record{}}
+	g, err := New(d.config(addressOf(upstream)), records, logger)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	// A signal during the tour must end the tour too.
+	touring, endTour := context.WithCancel(ctx)
+	defer endTour()
+	wg.Go(func() {
+		select {
+		case <-stop:
+			endTour()
+		case <-touring.Done():
+		}
+	})
+	served := make(chan error, 1)
+	wg.Go(func() { served <- g.Serve(ctx, stop, l) })
+
+	t := tour{listener: l, records: records, out: d.Stdout}
+	if err := t.run(touring); err != nil {
+		if touring.Err() != nil {
+			return <-served // asked to end
+		}
+		cancel()
+		return errors.Join(err, <-served)
+	}
+	endTour()
+	records.release()
+	return <-served
+}
+
+// listen opens the address that d names.
+func (d Demo) listen(ctx context.Context) (net.Listener, error) {
+	text := d.Listen
+	if text == "" {
+		text = defaultListen
+	}
+	address, err := parseAddress(text)
+	if err != nil {
+		return nil, Faults{{Message: fmt.Sprintf("--listen: %q %v", text, err)}}
+	}
+	l, err := address.listen(ctx)
+	if d.Listen == "" && errors.Is(err, syscall.EADDRINUSE) {
+		return Address{Network: "tcp", Address: "127.0.0.1:0"}.listen(ctx)
+	}
+	return l, err
+}
+
+// config returns two providers at upstream, so that there is something to route.
+func (d Demo) config(upstream string) *Config {
+	c := &Config{
+		Providers: []ProviderConfig{
+			{Name: "openai", APIKey: d.Key, BaseURL: upstream + "/v1"},
+			{Name: "groq", APIKey: d.Key, BaseURL: upstream + "/openai/v1"},
+		},
+		Fallback: "openai",
+	}
+	c.withDefaults()
+	return c
+}
+
+// demoRecorder keeps the records of the tour, and hands those that come later to next.
+type demoRecorder struct {
+	next llmproxy.Recorder
+
+	mu    sync.Mutex                 // guards the following
+	byID  map[string]llmproxy.Record // of the tour
+	later bool                       // the tour is over
+}
+
+func (d *demoRecorder) Begin(ctx context.Context, r *llmproxy.Record) error {
+	return d.next.Begin(ctx, r)
+}
+
+func (d *demoRecorder) Record(ctx context.Context, r *llmproxy.Record) error {
+	d.mu.Lock()
+	later := d.later
+	if !later {
+		d.byID[r.ID] = *r // what it points to is not read
+	}
+	d.mu.Unlock()
+	if later {
+		return d.next.Record(ctx, r)
+	}
+	return nil
+}
+
+// take returns the record of an exchange whose answer has come to its end.
+func (d *demoRecorder) take(id string) (llmproxy.Record, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	r, ok := d.byID[id]
+	return r, ok
+}
+
+// release ends the tour.
+func (d *demoRecorder) release() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.later, d.byID = true, nil
+}

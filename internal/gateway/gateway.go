@@ -1,0 +1,205 @@
+// Package gateway is the program around the router: it reads the configuration, knows by
+// name what the binary has (catalog.go), listens, and ends in good order.
+//
+// Everything about an exchange is the root package's business. What is here may use any
+// package below; nothing imports it but cmd/llmproxy.
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/llmproxy/llmproxy"
+	"github.com/llmproxy/llmproxy/adapter/brotli"
+	"github.com/llmproxy/llmproxy/adapter/zstd"
+)
+
+// Gateway serves one configuration.
+type Gateway struct {
+	router *llmproxy.AutoRouter
+	config *Config
+	logger *slog.Logger
+}
+
+// New returns a gateway that runs c, hands the record of each exchange to recorder, and
+// logs to logger. The error is that of a provider which c has and which cannot be made;
+// a [Source] has checked that already.
+func New(c *Config, recorder llmproxy.Recorder, logger *slog.Logger) (*Gateway, error) {
+	opts := []llmproxy.Option{
+		llmproxy.WithRecorder(recorder),
+		llmproxy.WithLogger(logger),
+		llmproxy.WithLimits(c.Limits.router()),
+		llmproxy.WithDisconnect(c.Disconnect.router()),
+		llmproxy.WithFallback(c.Fallback),
+		llmproxy.WithDecoder(zstd.Coding, zstd.NewReader),
+		llmproxy.WithDecoder(brotli.Coding, brotli.NewReader),
+	}
+	for _, p := range c.Providers {
+		t, ok := findType(p.Type)
+		if !ok || t.build == nil {
+			return nil, fmt.Errorf("provider %s: this version has no type %s", p.Name, p.Type)
+		}
+		provider, err := t.build(p)
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, llmproxy.WithProvider(provider))
+	}
+	return &Gateway{router: llmproxy.NewAutoRouter(opts...), config: c, logger: logger}, nil
+}
+
+// router returns l as the root package wants it.
+func (l Limits) router() llmproxy.Limits {
+	return llmproxy.Limits{
+		RequestBody:           int64(l.RequestBody),
+		Upload:                int64(l.Upload),
+		Header:                int(l.Header),
+		Frame:                 int(l.Frame),
+		Concurrent:            int(l.Concurrent),
+		ResponseHeaderTimeout: time.Duration(l.ResponseHeaderTimeout),
+		StreamIdleTimeout:     time.Duration(l.StreamIdleTimeout),
+		ClientIdleTimeout:     time.Duration(l.ClientIdleTimeout),
+	}
+}
+
+func (d Disconnect) router() llmproxy.Disconnect {
+	if d.Policy == policyCancel {
+		return llmproxy.Cancel
+	}
+	return llmproxy.Drain(time.Duration(d.Max))
+}
+
+const (
+	// Longer than the load balancers before us keep a connection, so that they close it.
+	idleTimeout = 5 * time.Minute
+	// What the connections have, once the last exchange is settled, to say good-bye.
+	closeTimeout = 2 * time.Second
+)
+
+// Serve answers on l until stop is closed. Then it takes no more connections, refuses
+// new exchanges on those it has, and lets the running ones finish: for at most the
+// configured time, and not beyond ctx, whose end ends everything at once. The records of
+// all exchanges have been handed over when it returns. It closes l; its error is that of
+// the listener.
+func (g *Gateway) Serve(ctx context.Context, stop <-chan struct{}, l net.Listener) error {
+	s := g.server()
+	failed := make(chan error, 1)
+	go func() { failed <- s.Serve(l) }()
+	select {
+	case err := <-failed:
+		g.shutdown(ctx, s)
+		return fmt.Errorf("%s: %w", l.Addr(), err)
+	case <-stop:
+	case <-ctx.Done():
+	}
+	g.shutdown(ctx, s)
+	<-failed // http.ErrServerClosed, at once
+	return nil
+}
+
+func (g *Gateway) server() *http.Server {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true) // some SDKs open with it
+	return &http.Server{
+		Handler:           g.router,
+		Protocols:         &protocols,
+		ReadHeaderTimeout: time.Duration(g.config.Limits.ReadHeaderTimeout),
+		IdleTimeout:       idleTimeout,
+		// Above the router's own limit, which answers in the client's dialect.
+		MaxHeaderBytes: max(http.DefaultMaxHeaderBytes, 2*int(g.config.Limits.Header)),
+		ErrorLog:       slog.NewLogLogger(g.logger.Handler(), slog.LevelWarn),
+	}
+}
+
+// shutdown ends s in good order.
+func (g *Gateway) shutdown(ctx context.Context, s *http.Server) {
+	g.logger.Info("shutting down", "timeout", g.config.ShutdownTimeout.String())
+	closed := make(chan struct{})
+	closing, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+	go func() {
+		defer close(closed)
+		// It closes the listener at once, and waits for the connections.
+		_ = s.Shutdown(closing)
+	}()
+
+	bounded, cancel := context.WithTimeout(ctx, time.Duration(g.config.ShutdownTimeout))
+	defer cancel()
+	if err := g.router.Shutdown(bounded); err != nil {
+		g.logger.Warn("running exchanges were cut short", "reason", err)
+	}
+	timer := time.NewTimer(closeTimeout)
+	defer timer.Stop()
+	select {
+	case <-closed:
+	case <-timer.C:
+		giveUp()
+		<-closed
+		_ = s.Close()
+	}
+	g.logger.Info("stopped")
+}
+
+// Run loads the configuration from s and serves it, as [Gateway.Serve] does. It logs to
+// w as the configuration says.
+func Run(ctx context.Context, stop <-chan struct{}, s Source, w io.Writer) error {
+	c, err := s.Load()
+	if err != nil {
+		return err
+	}
+	logger := c.Log.logger(w)
+	for _, f := range c.Warnings {
+		logger.Warn(f.Message, "file", f.File, "line", f.Line)
+	}
+	for _, name := range c.Ignored {
+		logger.Info("environment variable ignored: this version does not have its provider yet", "name", name)
+	}
+	g, err := New(c, LogRecorder(logger), logger)
+	if err != nil {
+		return err
+	}
+	l, err := c.Listen.listen(ctx)
+	if err != nil {
+		return err
+	}
+	logger.Info("listening", "address", addressOf(l), "providers", strings.Join(c.providerNames(), ","), "config", c.File)
+	return g.Serve(ctx, stop, l)
+}
+
+// Check loads the configuration from s and writes to w what it says, its warnings
+// included.
+func Check(s Source, w io.Writer) error {
+	c, err := s.Load()
+	if err != nil {
+		return err
+	}
+	for _, f := range c.Warnings {
+		f.Message = "warning: " + f.Message
+		fmt.Fprintln(w, f)
+	}
+	for _, name := range c.Ignored {
+		fmt.Fprintf(w, "warning: %s is set, but this version does not have its provider yet\n", name)
+	}
+	from := c.File
+	if from == "" {
+		from = "the environment"
+	}
+	fmt.Fprintf(w, "%s: no faults; listens on %s; providers: %s\n", from, c.Listen, strings.Join(c.providerNames(), ", "))
+	return nil
+}
+
+// logger returns the logger that l describes, which writes to w.
+func (l Log) logger(w io.Writer) *slog.Logger {
+	o := &slog.HandlerOptions{Level: l.Level}
+	if l.Format == formatJSON {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}

@@ -1,0 +1,211 @@
+package gateway
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/llmproxy/llmproxy"
+)
+
+// A tour sends a gateway one request of each kind and prints what became of them.
+type tour struct {
+	listener net.Listener
+	records  *demoRecorder
+	out      io.Writer
+}
+
+// A stop is one request of a tour, and where it should go.
+type tourStop struct {
+	method, path, body string
+	stream             bool
+	provider           string // that should serve it
+	metered            bool   // it consumes tokens
+}
+
+func tourStops() []tourStop {
+	const (
+		chat   = `{"model":%q%s,"messages":[{"role":"user","content":"What does a gateway do?"}]}`
+		prompt = `{"model":%q%s,"prompt":"Once upon a time"}`
+		input  = `{"model":%q%s,"input":"What does a gateway do?"}`
+	)
+	post := func(path, provider, format, model string, stream bool) tourStop {
+		member := ""
+		if stream {
+			member = `,"stream":true`
+		}
+		return tourStop{"POST", path, fmt.Sprintf(format, model, member), stream, provider, true}
+	}
+	return []tourStop{
+		post("/v1/chat/completions", "openai", chat, "gpt-5-mini", false),
+		post("/v1/chat/completions", "openai", chat, "gpt-5-mini", true),
+		// The model's own name leads to groq, and so does a prefix on it.
+		post("/v1/chat/completions", "groq", chat, "llama-3.3-70b-versatile", true),
+		post("/v1/responses", "openai", input, "gpt-5-mini", false),
+		post("/v1/responses", "groq", input, "groq/openai/gpt-oss-120b", true),
+		post("/v1/completions", "openai", prompt, "gpt-3.5-turbo-instruct", false),
+		post("/v1/completions", "openai", prompt, "gpt-3.5-turbo-instruct", true),
+		post("/v1/embeddings", "openai", input, "text-embedding-3-small", false),
+		// A mount: everything the provider has, under its name.
+		post("/groq/openai/v1/chat/completions", "groq", chat, "llama-3.3-70b-versatile", false),
+		{"GET", "/v1/models", "", false, "openai", false},
+	}
+}
+
+// run sends the requests one after the other. The error is the first that went wrong.
+func (t tour) run(ctx context.Context) error {
+	transport := &http.Transport{
+		// Whatever name is in the URL, the gateway is at the listener.
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			a := t.listener.Addr()
+			return (&net.Dialer{}).DialContext(ctx, a.Network(), a.String())
+		},
+	}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport, Timeout: time.Minute}
+
+	fmt.Fprintf(t.out, "llmproxy demo: a gateway at %s.\n", addressOf(t.listener))
+	fmt.Fprint(t.out, "Its providers are SIMULATED: both are one handler in this process. No key, no network, no charge.\n\n")
+	table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "REQUEST\t\tPROVIDER\tMODEL\tSTATUS\tTOKENS IN\tOUT\tFIRST BYTE\tTOTAL")
+	var failure error
+	for _, s := range tourStops() {
+		v, err := t.visit(ctx, client, s)
+		if err != nil {
+			failure = fmt.Errorf("%s %s: %w", s.method, s.path, err)
+			break
+		}
+		kind := "json"
+		if s.stream {
+			kind = "sse"
+		}
+		in, out := "-", "-"
+		if s.metered {
+			in, out = strconv.FormatInt(v.record.Usage.PromptTokens, 10), strconv.FormatInt(v.record.Usage.CompletionTokens, 10)
+		}
+		fmt.Fprintf(table, "%s %s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", s.method, s.path, kind,
+			v.record.Provider, orDash(v.record.Model), v.record.Status, in, out, milliseconds(v.first), milliseconds(v.total))
+	}
+	if err := errors.Join(failure, table.Flush()); err != nil {
+		return err
+	}
+	fmt.Fprint(t.out, "\nTokens are what the gateway metered: the usage record of each exchange, equal to what the\nclient reads in X-Gateway-Prompt-Tokens and X-Gateway-Completion-Tokens (trailers on a stream).\n")
+	return t.invite()
+}
+
+// A visit is what became of a stop.
+type visit struct {
+	record       llmproxy.Record
+	first, total time.Duration
+}
+
+// visit sends s, reads the answer to its end, and compares what the client was told with
+// the record.
+func (t tour) visit(ctx context.Context, client *http.Client, s tourStop) (v visit, err error) {
+	r, err := http.NewRequestWithContext(ctx, s.method, "http://llmproxy"+s.path, strings.NewReader(s.body))
+	if err != nil {
+		return v, err
+	}
+	if s.body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	start := time.Now()
+	resp, err := client.Do(r)
+	if err != nil {
+		return v, err
+	}
+	defer resp.Body.Close()
+	body := bufio.NewReader(resp.Body)
+	head, err := body.Peek(1)
+	if err != nil {
+		return v, fmt.Errorf("%s, and no body: %w", resp.Status, err)
+	}
+	v.first = time.Since(start)
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(body, 500))
+		return v, fmt.Errorf("%s: %s", resp.Status, text)
+	}
+	if isJSON := head[0] == '{'; isJSON == s.stream {
+		return v, fmt.Errorf("%s, but the answer is not of the kind that was asked for", resp.Status)
+	}
+	if _, err := io.Copy(io.Discard, body); err != nil {
+		return v, fmt.Errorf("the answer broke off: %w", err)
+	}
+	v.total = time.Since(start)
+
+	id := resp.Header.Get("X-Gateway-Request-Id")
+	var ok bool
+	if v.record, ok = t.records.take(id); !ok {
+		return v, fmt.Errorf("the exchange %q left no usage record", id)
+	}
+	return v, s.compare(resp, &v.record)
+}
+
+// compare says how r, or what the client was told, differs from what s wants.
+func (s tourStop) compare(resp *http.Response, r *llmproxy.Record) error {
+	var faults []error
+	differ := func(what string, got, want any) {
+		if got != want {
+			faults = append(faults, fmt.Errorf("%s is %v, want %v", what, got, want))
+		}
+	}
+	differ("the provider", r.Provider, s.provider)
+	differ("the outcome", r.Outcome, llmproxy.OutcomeCompleted)
+	differ("X-Gateway-Provider", resp.Header.Get("X-Gateway-Provider"), s.provider)
+	if s.metered {
+		differ("the source of the usage", r.UsageSource, llmproxy.UsageProvider)
+		told := resp.Header
+		if s.stream {
+			told = resp.Trailer
+		}
+		differ("X-Gateway-Prompt-Tokens", told.Get("X-Gateway-Prompt-Tokens"), strconv.FormatInt(r.Usage.PromptTokens, 10))
+		differ("X-Gateway-Completion-Tokens", told.Get("X-Gateway-Completion-Tokens"), strconv.FormatInt(r.Usage.CompletionTokens, 10))
+	}
+	return errors.Join(faults...)
+}
+
+// invite prints what to try next.
+func (t tour) invite() error {
+	base, curl := addressOf(t.listener), "curl -sN "
+	if t.listener.Addr().Network() == "unix" {
+		base, curl = "http://localhost", "curl -sN --unix-socket '"+t.listener.Addr().String()+"' "
+	}
+	_, err := fmt.Fprintf(t.out, `
+Try it:
+
+  %[1]s%[2]s/v1/chat/completions -H 'Content-Type: application/json' \
+    -d '{"model":"gpt-5-mini","messages":[{"role":"user","content":"Hello!"}]}'
+
+  %[1]s%[2]s/v1/chat/completions -H 'Content-Type: application/json' \
+    -d '{"model":"groq/llama-3.3-70b-versatile","stream":true,"messages":[{"role":"user","content":"Hello!"}]}'
+
+  %[1]s%[2]s/v1/responses -H 'Content-Type: application/json' \
+    -d '{"model":"gpt-5-mini","stream":true,"input":"Hello!"}'
+
+  %[1]s%[2]s/v1/models
+
+Or point an SDK at it: base URL %[2]s/v1, any API key.
+Serving until interrupted (Ctrl-C). Each exchange leaves one line below.
+`, curl, base)
+	return err
+}
+
+// milliseconds shows a duration with one decimal.
+func milliseconds(d time.Duration) string {
+	return strconv.FormatFloat(float64(d.Microseconds())/1000, 'f', 1, 64) + " ms"
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

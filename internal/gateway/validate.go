@@ -1,0 +1,232 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/llmproxy/llmproxy/providers/openai_compatible"
+)
+
+// validate notes in d what is wrong with c, and in c.Warnings what is only odd. Defaults
+// have been set.
+func (c *Config) validate(d *decoder) {
+	c.validateListener(d)
+	for i := range c.Providers {
+		c.validateProvider(d, &c.Providers[i])
+	}
+	if c.Fallback != "" && !slices.ContainsFunc(c.Providers, func(p ProviderConfig) bool { return p.Name == c.Fallback }) {
+		d.fault("fallback", d.at("fallback"), "fallback: no provider is named %q%s", shown(d, "fallback", c.Fallback), suggest(c.Fallback, c.providerNames()))
+	}
+	c.Warnings = append(c.Warnings, c.ties(d)...)
+}
+
+func (c *Config) providerNames() []string {
+	names := make([]string, len(c.Providers))
+	for i, p := range c.Providers {
+		names[i] = p.Name
+	}
+	return names
+}
+
+// shown returns value where the file has it as it stands, and not from the environment.
+func shown(d *decoder, path, value string) string {
+	if at, ok := d.values[path]; ok && !strings.HasSuffix(at.source, value) {
+		return "…"
+	}
+	return value
+}
+
+// validateListener refuses a listener that strangers can spend money on.
+func (c *Config) validateListener(d *decoder) {
+	switch {
+	case c.Listen.Loopback() || d.faultyBelow("listen") || d.faultyBelow("auth") || d.faultyBelow("insecure"):
+	case c.Insecure:
+		at := d.at("insecure")
+		c.Warnings = append(c.Warnings, Fault{
+			File: d.file, Line: at.line, Column: at.column, Source: at.source,
+			Message: "insecure: whoever can reach the listener can spend the providers' keys",
+		})
+	default:
+		d.fault("listen", d.at("listen"), "listen: other machines can reach this address, and no gateway key is asked for: "+
+			"listen on a loopback address such as %s or on a unix socket, or write insecure: true", defaultListen)
+	}
+}
+
+func (c *Config) validateProvider(d *decoder, p *ProviderConfig) {
+	path := "providers." + p.Name
+	if reason := refuseName(p.Name); reason != "" {
+		d.fault(path, d.keys[path], "providers: %s %s", quoteKey(p.Name), reason)
+		return
+	}
+	t, ok := findType(p.Type)
+	switch {
+	case d.faultyBelow(path + ".type"):
+		return
+	case !ok && p.Type == p.Name && d.values[path+".type"] == (shownPlace{}):
+		d.fault(path, d.keys[path], "%s: its name is no type of provider, so it needs one: write type: openai_compatible and base_url for a service that speaks OpenAI's API%s",
+			path, suggest(p.Name, typeNames()))
+		return
+	case !ok:
+		d.fault(path+".type", d.at(path+".type"), "%s.type: %q is no provider type%s", path, shown(d, path+".type", p.Type), suggest(p.Type, typeNames()))
+		return
+	case t.build == nil:
+		d.fault(path+".type", d.at(path+".type"), "%s: providers of type %s are not supported by this version yet", path, t.name)
+		return
+	}
+	if t.name != typeOpenAI {
+		for _, key := range [...]struct{ name, value string }{{"organization", p.Organization}, {"project", p.Project}} {
+			if at := path + "." + key.name; key.value != "" {
+				d.fault(at, d.at(at), "%s belongs to providers of type openai", at)
+			}
+		}
+	}
+	for i, pattern := range p.Models {
+		if strings.ContainsFunc(pattern, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+			at := fmt.Sprintf("%s.models[%d]", path, i)
+			d.fault(at, d.at(at), "%s.models: a pattern is the name of a model, in which * stands for any characters; spaces have no place in it", path)
+		}
+	}
+	if _, err := t.build(*p); err != nil {
+		d.providerFaults(path, p, err)
+	}
+	d.validateKey(path, p, t)
+	if c.isOwnAddress(p) {
+		base := path + ".base_url"
+		d.fault(base, d.at(base), "%s: this is where the gateway itself listens; give one of the two another port", base)
+	}
+}
+
+// isOwnAddress reports whether p is the gateway: a request to it would go round forever.
+func (c *Config) isOwnAddress(p *ProviderConfig) bool {
+	raw := p.BaseURL
+	if preset, ok := openai_compatible.Lookup(p.Type); ok && raw == "" {
+		raw = preset.BaseURL
+	}
+	u, err := url.Parse(raw)
+	if err != nil || c.Listen.Network != "tcp" {
+		return false
+	}
+	host, port, _ := net.SplitHostPort(c.Listen.Address)
+	ip := net.ParseIP(host)
+	everywhere := host == "" || ip != nil && ip.IsUnspecified()
+	return u.Port() == port && port != "0" && Address{"tcp", u.Host}.Loopback() && (everywhere || c.Listen.Loopback())
+}
+
+// providerFaults notes what the provider's own package refuses.
+func (d *decoder) providerFaults(path string, p *ProviderConfig, err error) {
+	each := []error{err}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		each = joined.Unwrap()
+	}
+	for _, err := range each {
+		f, ok := errors.AsType[*openai_compatible.FieldError](err)
+		if !ok {
+			d.fault(path, d.at(path), "%s: %v", path, err)
+			continue
+		}
+		at := path + "." + f.Field
+		if d.faultyBelow(at) {
+			continue // said already, with its place
+		}
+		name := at
+		if f.Field == "api_key" && p.variable != "" {
+			name = p.variable
+		}
+		if _, ok := d.keys[at]; !ok && d.faultyBelow(path) {
+			continue // what is missing may be what is misspelt
+		}
+		d.fault(at, d.at(at), "%s: %s", name, f.Problem)
+	}
+}
+
+// validateKey checks as whom the provider is called.
+func (d *decoder) validateKey(path string, p *ProviderConfig, t providerType) {
+	key := path + ".api_key"
+	pass := p.ClientKeys == clientKeysPass
+	switch {
+	case d.faultyBelow(path):
+	case p.APIKey != "" && pass:
+		d.fault(key, d.at(key), "%s is never used: client_keys: pass sends the client's own key; leave one of the two out", key)
+	case p.APIKey == "" && !pass && p.BaseURL == "" && len(t.env) > 0:
+		d.fault(key, d.at(key), `%s needs an api_key: write api_key: "${%s}", or client_keys: pass to forward each client's own`, path, t.env[0])
+	}
+}
+
+// refuseName says why a provider cannot have a name; "" if it can.
+func refuseName(name string) string {
+	switch {
+	case name == "":
+		return "is empty: a provider needs a name"
+	case strings.Trim(name, ".") == "":
+		return "cannot be the segment of a path"
+	case strings.ContainsFunc(name, func(r rune) bool {
+		return !(r < 0x80 && isNameByte(byte(r), false)) && r != '.' && r != '-'
+	}):
+		return "holds more than letters, digits, dot, underscore and hyphen"
+	case slices.Contains(listedSegments(), strings.ToLower(name)):
+		return fmt.Sprintf("would hide the path /%s: choose another name", strings.ToLower(name))
+	}
+	return ""
+}
+
+// listedSegments are the first segments of the paths that the data listener serves, with
+// and without /v1. A provider of such a name could not be reached by its mount.
+func listedSegments() []string {
+	return []string{
+		"v1", "v2", "v1beta", "model",
+		"chat", "completions", "responses", "embeddings", "models", "messages", "images", "audio",
+		"files", "uploads", "batches", "moderations", "conversations", "rerank", "videos",
+		"fine_tuning", "vector_stores", "realtime",
+	}
+}
+
+// ties warns of patterns of two providers that are equally long and may both match a
+// model: the order of the file then decides, which is easily overlooked.
+func (c *Config) ties(d *decoder) (warnings []Fault) {
+	for i, p := range c.Providers {
+		for k, pattern := range p.Models {
+			for _, q := range c.Providers[:i] {
+				for _, other := range q.Models {
+					if len(pattern) != len(other) || !overlap(strings.ToLower(pattern), strings.ToLower(other)) {
+						continue
+					}
+					at := d.at(fmt.Sprintf("providers.%s.models[%d]", p.Name, k))
+					warnings = append(warnings, Fault{
+						File: d.file, Line: at.line, Column: at.column, Source: at.source,
+						Message: fmt.Sprintf("providers.%s.models: %q and %q of %s are equally long and can match the same model; %s comes first in the file and gets it",
+							p.Name, pattern, other, q.Name, q.Name),
+					})
+				}
+			}
+		}
+	}
+	return warnings
+}
+
+// overlap reports whether some name matches both patterns, in which * stands for any
+// characters.
+func overlap(a, b string) bool {
+	// can[j] says whether a[:i] and b[:j] can match a common name.
+	can := make([]bool, len(b)+1)
+	for i := 0; i <= len(a); i++ {
+		diagonal, left := false, false
+		for j := 0; j <= len(b); j++ {
+			above := can[j]
+			switch {
+			case i == 0 && j == 0:
+				can[j] = true
+			case i > 0 && a[i-1] == '*', j > 0 && b[j-1] == '*':
+				// The * stands for nothing, or takes one more of the other pattern.
+				can[j] = above || left
+			default:
+				can[j] = i > 0 && j > 0 && a[i-1] == b[j-1] && diagonal
+			}
+			diagonal, left = above, can[j]
+		}
+	}
+	return can[len(b)]
+}
