@@ -1,0 +1,31 @@
+package simulator
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"strconv"
+)
+
+// digest is what a request hashes to; everything in an answer that would be random at a
+// real provider comes from it.
+type digest [sha256.Size]byte
+
+func digestOf(operation string, body []byte) digest {
+	h := sha256.New()
+	h.Write([]byte(operation))
+	h.Write([]byte{0})
+	h.Write(body)
+	return digest(h.Sum(nil))
+}
+
+// id returns the n-th id that begins with prefix.
+func (d digest) id(prefix string, n int) string {
+	sum := sha256.Sum256([]byte(prefix + strconv.Itoa(n) + string(d[:])))
+	return prefix + hex.EncodeToString(sum[:12])
+}
+
+// time returns when the answer was made, in seconds since 1970: some time in autumn 2026.
+func (d digest) time() int64 {
+	return 1_790_000_000 + int64(binary.BigEndian.Uint32(d[:])%5_000_000)
+}

@@ -1,0 +1,49 @@
+package simulator
+
+import (
+	"net/http"
+	"strings"
+)
+
+const badGatewayPage = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n" +
+	"<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n</body>\r\n</html>\r\n"
+
+// refusal is what s answers in place of the API.
+func (s *Script) refusal() reply {
+	var rep reply
+	switch {
+	case s.Redirect != "":
+		rep = bytesReply(http.StatusTemporaryRedirect, "text/plain; charset=utf-8", nil)
+		rep.header.Set("Location", s.Redirect)
+		if s.Status != 0 {
+			rep.status = s.Status
+		}
+	case s.Body != "":
+		rep = bytesReply(s.Status, s.ContentType, []byte(s.Body))
+	case s.Status == http.StatusBadGateway:
+		rep = bytesReply(s.Status, "text/html", []byte(badGatewayPage))
+	default:
+		f := scripted(s.Status)
+		if s.Code != "" {
+			f.code = s.Code
+		}
+		if s.Code == "insufficient_quota" {
+			f.kind = s.Code
+		}
+		rep = f.reply()
+	}
+	for name, value := range map[string]string{
+		"Retry-After":    s.RetryAfter,
+		"Retry-After-Ms": s.RetryAfterMS,
+		"X-Should-Retry": s.ShouldRetry,
+	} {
+		if value != "" {
+			rep.header.Set(name, value)
+		}
+	}
+	if s.Status == http.StatusTooManyRequests && !strings.HasPrefix(s.Code, "insufficient") {
+		rep.header.Set("X-Ratelimit-Remaining-Requests", "0")
+		rep.header.Set("X-Ratelimit-Reset-Requests", "1s")
+	}
+	return rep
+}

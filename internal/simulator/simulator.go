@@ -1,0 +1,184 @@
+package simulator
+
+import (
+	"errors"
+	"io"
+	"net/http"
+)
+
+// Options says what a [Server] is like. The zero value takes any key, serves
+// [DefaultModels] and behaves.
+type Options struct {
+	// APIKey must come as a bearer token. Empty: no key is asked for.
+	APIKey string
+	// Models are the models it has. Nil: DefaultModels.
+	Models []Model
+	// AnyModel serves every other model too, under the name it is asked for.
+	AnyModel bool
+	// BasePaths are the paths below which the API is served. Nil: /v1, /openai/v1,
+	// /api/v1, /inference/v1, and none at all.
+	BasePaths []string
+	// Script says how the answer to a request misbehaves; the header X-Simulate adds to
+	// it. It is called by many goroutines at once. Nil: only the header counts.
+	Script func(*http.Request) Script
+
+	MaxBody   int64 // of a JSON request, in bytes; 0 means 64 MiB
+	MaxUpload int64 // of an upload, in bytes; 0 means 1 GiB
+
+	KeepRequests int   // how many requests are remembered; 0 means 1024
+	KeepBytes    int64 // how many bytes of all their bodies, at most a quarter for one; 0 means 64 MiB
+}
+
+// Server is the simulated provider. Any number of goroutines may use it.
+type Server struct {
+	options   Options
+	models    []Model
+	basePaths []string
+	recorder  recorder
+	responses responseStore
+	files     fileStore
+}
+
+// New returns a provider that is like o.
+func New(o Options) *Server {
+	if o.MaxBody == 0 {
+		o.MaxBody = 64 << 20
+	}
+	if o.MaxUpload == 0 {
+		o.MaxUpload = 1 << 30
+	}
+	if o.KeepRequests == 0 {
+		o.KeepRequests = 1024
+	}
+	if o.KeepBytes == 0 {
+		o.KeepBytes = 64 << 20
+	}
+	s := &Server{options: o, models: o.Models, basePaths: o.BasePaths}
+	if s.models == nil {
+		s.models = DefaultModels()
+	}
+	if s.basePaths == nil {
+		s.basePaths = []string{"/v1", "/openai/v1", "/api/v1", "/inference/v1", ""}
+	}
+	s.recorder.keep, s.recorder.keepBytes = o.KeepRequests, o.KeepBytes
+	return s
+}
+
+// call is one request on its way to an answer.
+type call struct {
+	*http.Request
+	reader    io.Reader // the request's body, recorded and bounded
+	script    Script
+	operation string            // the pattern of the route, without the base path
+	params    map[string]string // what the pattern's segments in braces stand for
+	body      []byte            // of a JSON request
+	digest    digest
+	departed  func() // notes that the client has left
+}
+
+// ServeHTTP answers r.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	entry := s.recorder.begin(r)
+	defer entry.finish()
+	c := &call{
+		Request:  r,
+		digest:   digestOf(r.Method+" "+r.RequestURI, nil),
+		departed: entry.depart,
+	}
+	rep, err := s.answer(w, c, entry)
+	if f, ok := errors.AsType[*fault](err); ok {
+		rep, err = f.reply(), nil
+	}
+	if err == nil {
+		err = c.send(w, rep)
+	}
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// answer finds out what to say to c. An error that is no *fault ends the connection.
+func (s *Server) answer(w http.ResponseWriter, c *call, entry *entry) (reply, error) {
+	c.reader = entry.tee(http.MaxBytesReader(w, c.Body, s.options.MaxUpload), c.Request)
+	if s.options.Script != nil {
+		c.script = s.options.Script(c.Request)
+	}
+	script, err := ParseScript(joined(c.Header, "X-Simulate"), c.script)
+	if err != nil {
+		err = badRequest("invalid_value", "X-Simulate", "X-Simulate: %v", err)
+	}
+	c.script = script
+
+	var route *route
+	if err == nil && !script.refuses() {
+		route, err = s.admit(c)
+	}
+	if err == nil && route != nil && route.upload {
+		return route.serve(s, c)
+	}
+	if !script.Early {
+		if readErr := s.readBody(c, route != nil); readErr != nil {
+			return reply{}, readErr
+		}
+	}
+	switch {
+	case err != nil:
+		return reply{}, err
+	case route == nil:
+		return c.script.refusal(), nil
+	default:
+		return route.serve(s, c)
+	}
+}
+
+// admit finds c's route, if the caller may take it.
+func (s *Server) admit(c *call) (*route, error) {
+	route, err := s.route(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.authorize(c.Request); err != nil {
+		return nil, err
+	}
+	if coding := c.Header.Get("Content-Encoding"); coding != "" && coding != "identity" {
+		f := badRequest("unsupported_content_encoding", "", "Content-Encoding %q is not supported.", coding)
+		f.status = http.StatusUnsupportedMediaType
+		return nil, f
+	}
+	return route, nil
+}
+
+// readBody reads c's body to its end, and keeps it if it is wanted.
+func (s *Server) readBody(c *call, wanted bool) error {
+	var err error
+	if wanted {
+		c.body, err = io.ReadAll(io.LimitReader(c.reader, s.options.MaxBody+1))
+		if int64(len(c.body)) > s.options.MaxBody {
+			err = &http.MaxBytesError{Limit: s.options.MaxBody}
+		}
+		if len(c.body) > 0 {
+			c.digest = digestOf(c.operation, c.body)
+		}
+	} else {
+		_, err = io.Copy(io.Discard, c.reader)
+	}
+	return bodyError(err)
+}
+
+// bodyError returns the fault of a body that is too large, and other errors as they are:
+// the client did not finish its request.
+func bodyError(err error) error {
+	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		f := badRequest("", "", "The request body is larger than %d bytes.", tooLarge.Limit)
+		f.status = http.StatusRequestEntityTooLarge
+		return f
+	}
+	return err
+}
+
+// Requests returns what has arrived since the last Reset, the oldest first. Of more
+// than KeepRequests or KeepBytes the oldest are forgotten.
+func (s *Server) Requests() []Request { return s.recorder.snapshot() }
+
+// Reset forgets all requests, those in progress included.
+func (s *Server) Reset() { s.recorder.reset() }
