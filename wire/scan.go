@@ -231,7 +231,16 @@ const (
 // str scans the rest of a string; i is the offset after its opening quote. It returns
 // the offset after the closing one.
 func str(text []byte, i int) (end int, err error) {
-	start := i
+	end, ascii, err := strBytes(text, i)
+	if err == nil && !ascii && !utf8.Valid(text[i:end-1]) {
+		return 0, &SyntaxError{i + invalidUTF8(text[i:end]), "invalid UTF-8"}
+	}
+	return end, err
+}
+
+// strBytes is str, but for a look at the bytes beyond ASCII. If ascii is true, there are
+// none.
+func strBytes(text []byte, i int) (end int, ascii bool, err error) {
 	var seen uint64 // all bytes of the string so far, and perhaps some after it, or-ed
 	for {
 		// Look at eight bytes at a time for a quote, a backslash or a control byte. The
@@ -241,7 +250,7 @@ func str(text []byte, i int) (end int, err error) {
 		for {
 			if len(text)-i < 8 {
 				if i >= len(text) {
-					return 0, &SyntaxError{len(text), unexpectedEnd}
+					return 0, false, &SyntaxError{len(text), unexpectedEnd}
 				}
 				c = text[i]
 				seen |= uint64(c)
@@ -264,21 +273,27 @@ func str(text []byte, i int) (end int, err error) {
 		}
 		switch c {
 		case '"':
-			if seen&highs != 0 && !utf8.Valid(text[start:i]) {
-				return 0, &SyntaxError{start + invalidUTF8(text[start:i]), "invalid UTF-8"}
-			}
-			return i + 1, nil
+			return i + 1, seen&highs == 0, nil
 		case '\\':
-			size := escape(text[i:])
-			if size == 0 {
-				return 0, &SyntaxError{i, "invalid escape"}
+			for more := true; more; more = i < len(text) && text[i] == '\\' {
+				if len(text)-i >= 2 && isEscape[text[i+1]] {
+					i += 2
+					continue
+				}
+				size := escape(text[i:])
+				if size == 0 {
+					return 0, false, &SyntaxError{i, "invalid escape"}
+				}
+				i += size
 			}
-			i += size
 		default:
-			return 0, &SyntaxError{i, "control byte in a string"}
+			return 0, false, &SyntaxError{i, "control byte in a string"}
 		}
 	}
 }
+
+// isEscape holds what makes an escape of two bytes.
+var isEscape = [256]bool{'"': true, '\\': true, '/': true, 'b': true, 'f': true, 'n': true, 'r': true, 't': true}
 
 // escape returns the length of the escape that b begins with, 0 if it is none. The two
 // halves of a surrogate pair count as two.
@@ -286,13 +301,11 @@ func escape(b []byte) int {
 	if len(b) < 2 {
 		return 0
 	}
-	switch b[1] {
-	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+	if isEscape[b[1]] {
 		return 2
-	case 'u':
-		if _, ok := hex4(b[2:]); ok {
-			return 6
-		}
+	}
+	if _, ok := hex4(b[2:]); ok && b[1] == 'u' {
+		return 6
 	}
 	return 0
 }

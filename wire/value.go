@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"math"
 	"strings"
 	"unicode/utf8"
@@ -71,49 +72,41 @@ func Bool(value []byte) (v, ok bool) {
 // always UTF-8: bytes that are not, and lone surrogates, become U+FFFD.
 func String(value []byte) (s string, ok bool) {
 	value = trim(value)
-	if len(value) < 2 || value[0] != '"' || value[len(value)-1] != '"' {
+	if len(value) == 0 || value[0] != '"' {
 		return "", false
 	}
-	raw := value[1 : len(value)-1]
-	plain := true // raw is the string
-	for i := 0; i < len(raw); {
-		switch c := raw[i]; {
-		case c < ' ' || c == '"':
-			return "", false
-		case c == '\\':
-			size := escape(raw[i:])
-			if size == 0 {
-				return "", false
-			}
-			plain = false
-			i += size
-		default:
-			i++
-		}
+	end, ascii, err := strBytes(value, 1)
+	if err != nil || end != len(value) {
+		return "", false
 	}
-	if plain && utf8.Valid(raw) {
+	raw := value[1 : end-1]
+	slash := bytes.IndexByte(raw, '\\')
+	if slash < 0 && (ascii || utf8.Valid(raw)) {
 		return string(raw), true
 	}
 	var b strings.Builder
 	b.Grow(len(raw))
-	for len(raw) > 0 {
-		size := 1
-		switch c := raw[0]; {
-		case c == '\\':
-			var char [utf8.UTFMax]byte
-			var text []byte
-			text, size = unescape(char[:0], raw)
-			b.Write(text)
-		case c < utf8.RuneSelf:
-			b.WriteByte(c)
-		default:
-			var r rune
-			r, size = utf8.DecodeRune(raw)
-			b.WriteRune(r)
-		}
-		raw = raw[size:]
+	for slash >= 0 {
+		writeUTF8(&b, raw[:slash])
+		var char [utf8.UTFMax]byte
+		text, size := unescape(char[:0], raw[slash:])
+		b.Write(text)
+		raw = raw[slash+size:]
+		slash = bytes.IndexByte(raw, '\\')
 	}
+	writeUTF8(&b, raw)
 	return b.String(), true
+}
+
+// writeUTF8 writes p with U+FFFD in place of each byte that is not UTF-8.
+func writeUTF8(b *strings.Builder, p []byte) {
+	for !utf8.Valid(p) {
+		n := invalidUTF8(p)
+		b.Write(p[:n])
+		b.WriteRune(utf8.RuneError)
+		p = p[n+1:]
+	}
+	b.Write(p)
 }
 
 // Int reads a JSON number that is an integer, however spelled: 12, 12.0, 1.2e1. ok is
