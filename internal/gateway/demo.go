@@ -53,30 +53,24 @@ func (d Demo) Run(ctx context.Context, stop <-chan struct{}) error {
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	// A signal during the tour must end the tour too.
-	touring, endTour := context.WithCancel(ctx)
-	defer endTour()
+	// It ends with a signal, and the tour and the serving with it.
+	ending, end := context.WithCancel(ctx)
+	defer end()
 	wg.Go(func() {
 		select {
 		case <-stop:
-			endTour()
-		case <-touring.Done():
+			end()
+		case <-ending.Done():
 		}
 	})
 	served := make(chan error, 1)
-	wg.Go(func() { served <- g.Serve(ctx, stop, l) })
+	wg.Go(func() { served <- g.Serve(ctx, ending.Done(), l) })
 
 	t := tour{listener: l, records: records, out: d.Stdout}
-	if err := t.run(touring); err != nil {
-		if touring.Err() != nil {
-			return <-served // asked to end
-		}
-		cancel()
+	if err := t.run(ending); err != nil && ending.Err() == nil {
+		end()
 		return errors.Join(err, <-served)
 	}
-	endTour()
 	records.release()
 	return <-served
 }

@@ -1,0 +1,180 @@
+// Command llmproxy is the gateway as one binary. It has the flags and the signals; what
+// it does is package gateway's.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/llmproxy/llmproxy/internal/gateway"
+	"github.com/llmproxy/llmproxy/internal/simulator"
+)
+
+// Exit codes.
+const (
+	exitOK    = 0
+	exitFault = 1 // of the configuration, or while running
+	exitUsage = 2 // of the command line
+)
+
+// commands is the command line.
+type commands struct {
+	Config string `help:"Configuration file. Default: ${default_file} in the working directory, if there is one." placeholder:"FILE"`
+
+	Serve   serve       `cmd:"" help:"Run the gateway."`
+	Demo    demo        `cmd:"" help:"Run the gateway with a simulated provider: no key, no network."`
+	Check   check       `cmd:"" help:"Check the configuration and list every fault."`
+	Version showVersion `cmd:"" help:"Print version, commit and Go version."`
+}
+
+type serve struct {
+	Listen string `help:"Address to listen on, in place of the configuration's: host:port, or unix:/path." placeholder:"ADDR"`
+}
+
+// Help is shown by llmproxy serve --help.
+func (serve) Help() string {
+	return `Without a configuration file, every provider whose key is in the environment is there:
+OPENAI_API_KEY makes provider openai, GROQ_API_KEY provider groq, and so on.
+
+The first SIGINT or SIGTERM stops accepting and lets running exchanges finish, for at most
+shutdown_timeout (30s). The second ends them at once.`
+}
+
+func (s *serve) Run(r *process) error {
+	return gateway.Run(r.ctx, r.stop, gateway.Source{File: r.config, Listen: s.Listen}, r.stderr)
+}
+
+type demo struct {
+	Listen string `help:"Address to listen on: host:port, or unix:/path. Default: 127.0.0.1:8080, or a free port if that is taken." placeholder:"ADDR"`
+}
+
+// Help is shown by llmproxy demo --help.
+func (demo) Help() string {
+	return `Sends itself a request of each kind, prints what was routed and metered, then keeps serving
+and prints what to try. It reads no configuration and writes no file.
+
+To see the simulated provider misbehave, send it the header X-Simulate, such as
+"X-Simulate: pace=200ms" or "X-Simulate: status=429".`
+}
+
+func (d *demo) Run(r *process) error {
+	const key = "simulated"
+	return gateway.Demo{
+		Listen:   d.Listen,
+		Provider: simulator.New(simulator.Options{APIKey: key, AnyModel: true, Script: simulated}),
+		Key:      key,
+		Stdout:   r.stdout,
+		Stderr:   r.stderr,
+	}.Run(r.ctx, r.stop)
+}
+
+type check struct{}
+
+// Help is shown by llmproxy check --help.
+func (check) Help() string {
+	return `Reads the configuration as serve does, lists every fault with its line and what to write
+instead, and exits with status 1 if there is any.`
+}
+
+func (check) Run(r *process) error { return gateway.Check(gateway.Source{File: r.config}, r.stdout) }
+
+type showVersion struct{}
+
+func (showVersion) Run(r *process) error {
+	_, err := fmt.Fprint(r.stdout, buildInfo())
+	return err
+}
+
+// process is what a command works with.
+type process struct {
+	ctx            context.Context // ends when everything must end at once
+	stop           <-chan struct{} // closed when it is time to end in good order
+	config         string
+	stdout, stderr io.Writer
+}
+
+// simulated lets the simulated provider write its streams at a pace that can be watched,
+// and below Groq's path report usage where Groq does.
+func simulated(r *http.Request) simulator.Script {
+	s := simulator.Script{BeforeEvent: simulator.Pause(10 * time.Millisecond)}
+	if r.URL.Path == "/openai/v1/chat/completions" {
+		s.Report = simulator.ReportXGroq
+	}
+	return s
+}
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run runs the command that args name and returns the exit code.
+func run(args []string, stdout, stderr io.Writer) int {
+	var cli commands
+	helped := false
+	parser, err := kong.New(&cli,
+		kong.Name("llmproxy"),
+		kong.Description("A gateway for the APIs of LLM providers: routes by model, streams as they stream, and meters what they report."),
+		kong.Vars{"default_file": gateway.DefaultFile},
+		kong.Writers(stdout, stderr),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Exit(func(int) { helped = true }),
+	)
+	if err != nil {
+		panic(err) // the struct above is wrong
+	}
+	parsed, err := parser.Parse(args)
+	switch {
+	case helped:
+		return exitOK
+	case err != nil:
+		fmt.Fprintf(stderr, "llmproxy: %v\nRun \"llmproxy --help\" for what there is.\n", err)
+		return exitUsage
+	}
+
+	ctx, stop, done := signals()
+	defer done()
+	err = parsed.Run(&process{ctx: ctx, stop: stop, config: cli.Config, stdout: stdout, stderr: stderr})
+	var faults gateway.Faults
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &faults):
+		fmt.Fprintln(stderr, err)
+	default:
+		fmt.Fprintln(stderr, "llmproxy:", err)
+	}
+	return exitFault
+}
+
+// signals returns a channel that closes at the first signal to end, and a context that
+// ends at the second. done gives the signals back.
+func signals() (ctx context.Context, stop <-chan struct{}, done func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	received := make(chan os.Signal, 2)
+	signal.Notify(received, os.Interrupt, syscall.SIGTERM)
+	first := make(chan struct{})
+	go func() {
+		select {
+		case <-received:
+			close(first)
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-received:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, first, func() {
+		signal.Stop(received)
+		cancel()
+	}
+}
