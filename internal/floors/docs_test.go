@@ -11,6 +11,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/llmproxy/llmproxy/internal/gateway"
+	"github.com/llmproxy/llmproxy/providers/openai_compatible"
 )
 
 // link finds the target of a Markdown link or image.
@@ -130,4 +133,56 @@ func headings(file string) (anchors []string, exists bool) {
 		anchors = append(anchors, strings.ReplaceAll(title, " ", "-"))
 	}
 	return anchors, true
+}
+
+// yamlBlock finds the fenced YAML blocks of a Markdown text.
+var yamlBlock = regexp.MustCompile("(?s)```yaml\n(.*?)```")
+
+func TestConfigurationsOfTheDocumentationLoad(t *testing.T) {
+	t.Parallel()
+	found := 0
+	for _, name := range tracked(t) {
+		if path.Ext(name) != ".md" {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(repository, filepath.FromSlash(name)))
+		if err != nil {
+			continue // TestDocumentationHolds says so
+		}
+		for _, block := range yamlBlock.FindAllSubmatch(text, -1) {
+			found++
+			file := filepath.Join(t.TempDir(), gateway.DefaultFile)
+			if err := os.WriteFile(file, block[1], 0o600); err != nil {
+				t.Fatal(err)
+			}
+			set := func(string) (string, bool) { return "value", true }
+			c, err := gateway.Source{File: file, LookupEnv: set}.Load()
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			for _, w := range c.Warnings {
+				t.Errorf("%s: %s", name, w.Message)
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no documentation shows a configuration")
+	}
+}
+
+func TestEveryKeyVariableIsDocumented(t *testing.T) {
+	t.Parallel()
+	const page = "docs/configuration.md"
+	text, err := os.ReadFile(filepath.Join(repository, filepath.FromSlash(page)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range openai_compatible.Presets() {
+		for _, variable := range p.KeyEnv {
+			if row := fmt.Sprintf("| `%s` | `%s` |", variable, p.Type); !strings.Contains(string(text), row) {
+				t.Errorf("%s lacks the row %s", page, row)
+			}
+		}
+	}
 }
