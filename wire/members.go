@@ -2,7 +2,9 @@ package wire
 
 import (
 	"bytes"
+	"encoding/binary"
 	"iter"
+	"math/bits"
 )
 
 // The functions in this file read texts that nobody has checked, such as answers of
@@ -119,32 +121,58 @@ func item(text []byte, i int, closing byte) (value []byte, next int) {
 // skip returns the offset after the value at text[i]; -1 if there is none or it does not
 // end. Brackets are counted whatever their kind.
 func skip(text []byte, i int) int {
-	depth := 0
-	for i < len(text) {
+	if i == len(text) {
+		return -1
+	}
+	switch text[i] {
+	case '"':
+		return skipString(text, i)
+	case '{', '[':
+	default:
+		return skipScalar(text, i)
+	}
+	plain := 0 // bytes in a row that are neither quote nor bracket
+	for depth := 0; i < len(text); i++ {
 		switch text[i] {
 		case '"':
-			if i = skipString(text, i); i < 0 || depth == 0 {
-				return i
-			}
-			continue
-		case '{', '[':
-			depth++
-		case '}', ']':
-			depth--
-			if depth == 0 {
-				return i + 1
-			}
-			if depth < 0 {
+			end := skipString(text, i)
+			if end < 0 {
 				return -1
 			}
+			i = end - 1
+			plain = 0
+		case '{', '[':
+			depth++
+			plain = 0
+		case '}', ']':
+			if depth--; depth == 0 {
+				return i + 1
+			}
+			plain = 0
 		default:
-			if depth == 0 {
-				return skipScalar(text, i)
+			if plain++; plain == 8 {
+				// Numbers, perhaps many of them.
+				i = skipPlain(text, i+1) - 1
+				plain = 0
 			}
 		}
-		i++
 	}
 	return -1
+}
+
+// skipPlain returns the offset of a quote or bracket from i on, before which there is
+// none, or of one of the last bytes of text.
+func skipPlain(text []byte, i int) int {
+	for len(text)-i >= 8 {
+		x := binary.LittleEndian.Uint64(text[i:])
+		y := x | ones*0x20 // [ and ] become { and }
+		found := ((x ^ ones*'"') - ones) | ((y ^ ones*'{') - ones) | ((y ^ ones*'}') - ones)
+		if found &= highs &^ x; found != 0 {
+			return i + bits.TrailingZeros64(found)/8
+		}
+		i += 8
+	}
+	return i
 }
 
 // skipScalar returns the offset after the number or word at text[i], -1 if there is none.

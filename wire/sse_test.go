@@ -246,6 +246,26 @@ func TestSSEBoundsItsMemory(t *testing.T) {
 	}
 }
 
+// A large event in small writes takes time that is linear in its size, or this test would
+// not end.
+func TestSSEDribble(t *testing.T) {
+	t.Parallel()
+	const size = 2 << 20
+	var sink discard
+	s := wire.NewSSE(&sink, 0)
+	var splitter wire.Splitter
+	stream := []byte("data: " + strings.Repeat("x", size) + "\n\n")
+	for i := range stream {
+		s.Write(stream[i : i+1])
+		if n, ended := splitter.Next(stream[i : i+1]); n != 1 || ended != (i == len(stream)-1) {
+			t.Fatalf("Next at %d = %d, %v", i, n, ended)
+		}
+	}
+	if want := (discard{1, size}); sink != want {
+		t.Errorf("got %+v, want %+v", sink, want)
+	}
+}
+
 // sseSeeds are streams for the fuzz targets.
 func sseSeeds(f *testing.F) {
 	for _, tt := range sseTests {
