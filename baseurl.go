@@ -36,11 +36,11 @@ func NewBaseURL(raw, apiPath string, paths map[APIType]string) (BaseURL, error) 
 
 // redactURL keeps what helps to find a mistake in a URL and nothing that may be secret.
 func redactURL(raw string) string {
-	if i := strings.LastIndexByte(raw, '@'); i >= 0 {
-		raw = raw[i+1:]
-	}
 	if i := strings.IndexAny(raw, "?#"); i >= 0 {
 		raw = raw[:i]
+	}
+	if i := strings.LastIndexByte(raw, '@'); i >= 0 {
+		raw = raw[i+1:]
 	}
 	return raw
 }

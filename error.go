@@ -96,22 +96,20 @@ var (
 	errClosed     = errors.New("the reply was closed")
 )
 
-// upstreamError maps what went wrong between us and the provider. What err says may
-// name addresses, so it is only a cause.
-func upstreamError(ctx context.Context, p Provider, err error) *Error {
+// upstreamError maps what went wrong between us and the provider; err is why the call was
+// ended, where we ended it. What it says may name addresses, so it is only a cause.
+func upstreamError(p Provider, err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
-	cause := context.Cause(ctx)
 	e := &Error{Status: http.StatusBadGateway, Type: "server_error", cause: err}
 	var timeout net.Error
 	switch {
-	case errors.Is(cause, errClientGone):
-		e.Status, e.Code, e.Message = statusClientGone, "client_closed_request", "the client left before the answer"
-	case errors.Is(cause, errShutdown):
+	case errors.Is(err, errClientGone):
+		return clientGone()
+	case errors.Is(err, errShutdown):
 		return unavailable("shutting_down", "the gateway is shutting down", time.Second)
-	case errors.Is(cause, errTooSlow), errors.Is(cause, context.DeadlineExceeded),
-		errors.As(err, &timeout) && timeout.Timeout():
+	case errors.Is(err, errTooSlow), errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		e.Status, e.Code = http.StatusGatewayTimeout, "provider_timeout"
 		e.Message = fmt.Sprintf("the provider %s did not answer in time", quote(p.Name()))
 	default:
@@ -122,8 +120,8 @@ func upstreamError(ctx context.Context, p Provider, err error) *Error {
 }
 
 // brokenAnswer is the error of an answer that did not reach its end.
-func brokenAnswer(ctx context.Context, p Provider, err error) *Error {
-	e := upstreamError(ctx, p, err)
+func brokenAnswer(p Provider, err error) *Error {
+	e := upstreamError(p, err)
 	if e.Code == "provider_unreachable" {
 		e.Code, e.Message = "provider_broken", fmt.Sprintf("the answer of the provider %s broke off", quote(p.Name()))
 	}
@@ -132,6 +130,13 @@ func brokenAnswer(ctx context.Context, p Provider, err error) *Error {
 
 // statusClientGone is recorded for a client that left; it is never sent.
 const statusClientGone = 499
+
+func clientGone() *Error {
+	return &Error{
+		Status: statusClientGone, Type: "invalid_request_error", Code: "client_closed_request",
+		Message: "the client left before the end of the answer",
+	}
+}
 
 // asError returns err as an *Error; anything else becomes a 500 that says nothing.
 func asError(err error) *Error {

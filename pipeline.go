@@ -202,7 +202,7 @@ func (e *run) exchange() *Error {
 	}
 	e.reply = reply
 	defer reply.Stream.Close()
-	return e.relay(ctx)
+	return e.relay()
 }
 
 // follow ends the provider's call when the client leaves, as the policy says, and when
@@ -306,7 +306,10 @@ func (e *run) attempt(ctx context.Context, x *Exchange) (*Reply, error) {
 	resp, err := e.a.transport.RoundTrip(req)
 	timer.Stop()
 	if err != nil {
-		failure := upstreamError(ctx, p, err)
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		failure := upstreamError(p, err)
 		if e.upload != nil && e.upload.err != nil {
 			failure = asError(e.upload.err)
 		}
@@ -324,7 +327,7 @@ func (e *run) attempt(ctx context.Context, x *Exchange) (*Reply, error) {
 	sent = true
 	stream := &bodyStream{
 		body: resp.Body, idle: e.a.limits.StreamIdleTimeout, timer: timer, cancel: cancel,
-		buf: pieceBuffers.Get().(*[]byte),
+		cause: func() error { return context.Cause(ctx) }, buf: pieceBuffers.Get().(*[]byte),
 	}
 	reply := e.newReply(x, resp, stream)
 	if metered && !e.rec.Unread {

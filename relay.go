@@ -1,7 +1,6 @@
 package llmproxy
 
 import (
-	"context"
 	"io"
 	"net/http"
 	"strconv"
@@ -18,15 +17,14 @@ var holdBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 16*kib); retu
 
 // relay passes the reply on to the sink. A returned error after the sink has begun means
 // that the answer is cut.
-func (e *run) relay(ctx context.Context) *Error {
+func (e *run) relay() *Error {
 	reply := e.reply
-	e.announce(reply.Header)
 	sse := isSSE(reply.Header.Get("Content-Type"))
 	length := contentLength(reply.Header)
 	if reply.Tap != nil && !sse && length <= holdLimit && e.r.Method != http.MethodHead {
-		return e.hold(ctx, length)
+		return e.hold(length)
 	}
-	return e.flow(ctx, nil, sse || length < 0)
+	return e.flow(nil, sse || length < 0)
 }
 
 // announce takes over the fields of from, and names where the answer comes from.
@@ -56,7 +54,7 @@ func headerValue(s string) string {
 }
 
 // hold waits for the end of a small JSON answer, and sends it with its token counts.
-func (e *run) hold(ctx context.Context, length int64) *Error {
+func (e *run) hold(length int64) *Error {
 	pooled := holdBuffers.Get().(*[]byte)
 	held := (*pooled)[:0]
 	defer func() {
@@ -68,12 +66,12 @@ func (e *run) hold(ctx context.Context, length int64) *Error {
 		if err == nil {
 			held = append(held, piece...)
 			if len(held) > holdLimit {
-				return e.flow(ctx, held, length < 0)
+				return e.flow(held, length < 0)
 			}
 			continue
 		}
 		if err != io.EOF {
-			return e.broken(ctx, err, false)
+			return e.broken(err, false)
 		}
 		break
 	}
@@ -82,6 +80,7 @@ func (e *run) hold(ctx context.Context, length int64) *Error {
 	if gone {
 		return clientGone()
 	}
+	e.announce(e.reply.Header)
 	h := e.sink.header()
 	if e.meta.UsageReported {
 		setTokens(h, e.meta.Usage)
@@ -101,8 +100,9 @@ func (e *run) hold(ctx context.Context, length int64) *Error {
 
 // flow sends the answer on as it arrives: held first, which has come already, then the
 // rest. flush sends each piece at once.
-func (e *run) flow(ctx context.Context, held []byte, flush bool) *Error {
+func (e *run) flow(held []byte, flush bool) *Error {
 	reply := e.reply
+	e.announce(reply.Header)
 	h := e.sink.header()
 	for name := range reply.trailer {
 		if !hopByHop(name) {
@@ -154,7 +154,7 @@ func (e *run) flow(ctx context.Context, held []byte, flush bool) *Error {
 			return clientGone()
 		}
 		if err != io.EOF {
-			return e.broken(ctx, err, !atEventEnd(tail))
+			return e.broken(err, !atEventEnd(tail))
 		}
 		break
 	}
@@ -192,8 +192,8 @@ func setTokens(h http.Header, u Usage) {
 
 // broken ends an exchange whose answer broke off: with a status while there is still
 // time for one, with the dialect's error event after that.
-func (e *run) broken(ctx context.Context, err error, midEvent bool) *Error {
-	failure := brokenAnswer(ctx, e.served().Route.Provider, err)
+func (e *run) broken(err error, midEvent bool) *Error {
+	failure := brokenAnswer(e.served().Route.Provider, err)
 	if e.client.Err() != nil {
 		return e.left()
 	}
@@ -215,10 +215,6 @@ func (e *run) broken(ctx context.Context, err error, midEvent bool) *Error {
 func (e *run) left() *Error {
 	e.settle(ending{gone: true})
 	return clientGone()
-}
-
-func clientGone() *Error {
-	return &Error{Status: statusClientGone, Type: "invalid_request_error", Code: "client_closed_request", Message: "the client left before the end of the answer"}
 }
 
 // contentLength reads the header's length, -1 if it has none.

@@ -14,8 +14,9 @@ type bodyStream struct {
 	idle   time.Duration
 	timer  *time.Timer // ends the call when nothing arrives
 	cancel context.CancelCauseFunc
-	buf    *[]byte // from pieceBuffers; nil after Close
-	err    error   // comes after the piece in hand
+	cause  func() error // why the call was ended, if it was
+	buf    *[]byte      // from pieceBuffers; nil after Close
+	err    error        // comes after the piece in hand
 }
 
 // pieceBuffers holds what pieces are read into. A stream of events rarely has more than
@@ -33,17 +34,26 @@ func (s *bodyStream) Next() ([]byte, error) {
 			s.tap.Observe(piece)
 		}
 		if err != nil {
-			s.err = err
-			s.timer.Stop()
-			if err == io.EOF && s.tap != nil {
-				s.tap.end()
-			}
+			s.end(err)
 		}
 		if n > 0 {
 			return piece, nil
 		}
 	}
 	return nil, s.err
+}
+
+// end notes that the body has ended, whole with io.EOF.
+func (s *bodyStream) end(err error) {
+	s.timer.Stop()
+	if err == io.EOF {
+		if s.tap != nil {
+			s.tap.end()
+		}
+	} else if cause := s.cause(); cause != nil {
+		err = cause
+	}
+	s.err = err
 }
 
 func (s *bodyStream) Close() error {
