@@ -275,16 +275,16 @@ func strBytes(text []byte, i int) (end int, ascii bool, err error) {
 		case '"':
 			return i + 1, seen&highs == 0, nil
 		case '\\':
+			// Escapes often come in a row.
 			for more := true; more; more = i < len(text) && text[i] == '\\' {
-				if len(text)-i >= 2 && isEscape[text[i+1]] {
+				switch {
+				case len(text)-i >= 2 && isEscape[text[i+1]]:
 					i += 2
-					continue
-				}
-				size := escape(text[i:])
-				if size == 0 {
+				case len(text)-i >= 6 && text[i+1] == 'u' && isHex4(text[i+2:]):
+					i += 6
+				default:
 					return 0, false, &SyntaxError{i, "invalid escape"}
 				}
-				i += size
 			}
 		default:
 			return 0, false, &SyntaxError{i, "control byte in a string"}
@@ -295,19 +295,9 @@ func strBytes(text []byte, i int) (end int, ascii bool, err error) {
 // isEscape holds what makes an escape of two bytes.
 var isEscape = [256]bool{'"': true, '\\': true, '/': true, 'b': true, 'f': true, 'n': true, 'r': true, 't': true}
 
-// escape returns the length of the escape that b begins with, 0 if it is none. The two
-// halves of a surrogate pair count as two.
-func escape(b []byte) int {
-	if len(b) < 2 {
-		return 0
-	}
-	if isEscape[b[1]] {
-		return 2
-	}
-	if _, ok := hex4(b[2:]); ok && b[1] == 'u' {
-		return 6
-	}
-	return 0
+func isHex4(b []byte) bool {
+	_, ok := hex4(b)
+	return ok
 }
 
 // invalidUTF8 returns the offset of the first byte of b that is not UTF-8.
