@@ -42,10 +42,12 @@ var outside = []struct{ folder, module string }{
 	{"cmd/llmproxy", "github.com/alecthomas/kong"},
 }
 
-// testOnly are the modules that any test may import, besides what its folder may. The
-// JSON module is the one that tests of our own scanner compare it with.
+// testOnly are the modules that any test may import, besides what its folder may: the
+// JSON module to compare our own scanner with, and the encoders of coded bodies.
 var testOnly = []string{
 	jsonModule,
+	"github.com/andybalholm/brotli",
+	"github.com/klauspost/compress",
 	"github.com/google/go-cmp",
 	"github.com/rogpeppe/go-internal",
 	"go.uber.org/goleak",
