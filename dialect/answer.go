@@ -100,13 +100,13 @@ func (a *Answer) Body(body []byte) {
 			data = value
 		}
 	}
-	if !Whole(body) {
-		return
+	switch {
+	case !Whole(body):
+	case a.Fault(body, object, err):
+		a.Over = true
+	case !absent(data):
+		a.Meta.Outcome, a.Over = llmproxy.OutcomeCompleted, true
 	}
-	if !a.Fault(body, object, err) && !absent(data) {
-		a.Meta.Outcome = llmproxy.OutcomeCompleted
-	}
-	a.Over = true
 }
 
 // maxText is the size in bytes to which the strings of an answer are cut. Ids and model

@@ -269,12 +269,14 @@ func TestBody(t *testing.T) {
 		{
 			"an error",
 			`{"error":{"message":"secret","type":"invalid_request_error","param":null,"code":"model_not_found"}}`,
-			llmproxy.ResponseMetadata{Outcome: llmproxy.OutcomeFailed, ErrorType: "invalid_request_error", ErrorCode: "model_not_found"}, true,
+			llmproxy.ResponseMetadata{Outcome: llmproxy.OutcomeFailed, ErrorType: "invalid_request_error", ErrorCode: "model_not_found"},
+			true,
 		},
 		{
 			"an error in an array",
 			`[{"error":{"code":400,"message":"secret","status":"INVALID_ARGUMENT"}}]`,
-			llmproxy.ResponseMetadata{Outcome: llmproxy.OutcomeFailed, ErrorCode: "400"}, true,
+			llmproxy.ResponseMetadata{Outcome: llmproxy.OutcomeFailed, ErrorCode: "400"},
+			true,
 		},
 		{"no JSON", `<html>bad gateway</html>`, llmproxy.ResponseMetadata{}, false},
 		{"nothing", ``, llmproxy.ResponseMetadata{}, false},

@@ -22,9 +22,7 @@ func (r *reader) Frame(f wire.Frame) {
 	switch string(dialect.EventType(f)) {
 	case "image_generation.completed", "image_edit.completed":
 		r.Body(f.Data)
-		if r.Meta.Outcome == llmproxy.OutcomeUnknown {
-			r.Meta.Outcome = llmproxy.OutcomeCompleted
-		}
+		r.Meta.Outcome, r.Over = llmproxy.OutcomeCompleted, true
 	case "error":
 		r.ErrorEvent(f.Data)
 	case "":

@@ -25,6 +25,7 @@ func New() llmproxy.ResponseExtractor { return &reader{} }
 
 type reader struct {
 	dialect.Answer
+	begun    bool  // a frame has been seen
 	calls    int64 // web searches that the stream has shown as done
 	searches int64 // web searches according to the response itself
 	counted  bool  // searches is known
@@ -36,6 +37,8 @@ func (r *reader) Frame(f wire.Frame) {
 	if string(f.Data) == "[DONE]" {
 		return // Open Responses ends its streams so, after the terminal event.
 	}
+	first := !r.begun
+	r.begun = true
 	switch string(dialect.EventType(f)) {
 	case "response.created", "response.queued", "response.in_progress":
 		if r.Meta.ID == "" {
@@ -63,7 +66,9 @@ func (r *reader) Frame(f wire.Frame) {
 			r.ErrorEvent(f.Data)
 		}
 	case "":
-		r.body(f.Data)
+		if first {
+			r.body(f.Data)
+		}
 	}
 }
 
@@ -117,10 +122,10 @@ func (r *reader) body(data []byte) {
 		}
 	case '{':
 		r.read(data, "")
-		r.Over = dialect.Whole(data)
-		if !r.Over {
+		if !dialect.Whole(data) {
 			r.Meta.Outcome = llmproxy.OutcomeUnknown
 		}
+		r.Over = r.Meta.Outcome != llmproxy.OutcomeUnknown
 	}
 }
 
@@ -170,7 +175,7 @@ func (r *reader) read(response []byte, status string) {
 	case `"completed"`:
 		r.Meta.Outcome, word = llmproxy.OutcomeCompleted, "stop"
 	default: // no response: a compaction, a list, an error
-		if !r.Fault(response, object, fault) {
+		if !r.Fault(response, object, fault) && (object != nil || output != nil) {
 			r.Meta.Outcome = llmproxy.OutcomeCompleted
 		}
 	}
