@@ -1,6 +1,7 @@
 package llmproxy_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -289,7 +290,7 @@ func TestDisconnectCancels(t *testing.T) {
 func TestDisconnectBeforeTheAnswer(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	ctx, cancel := contextOf(t)
+	ctx, cancel := context.WithCancel(t.Context())
 	req := r.request("POST", r.gateway+"/v1/chat/completions", strings.NewReader(chatJSON), "X-Simulate", "hang").WithContext(ctx)
 	go func() {
 		_, _ = r.simulator.Await(t.Context(), simulator.Arrived(1))
@@ -372,7 +373,7 @@ func TestRecordComesBeforeTheLastPiece(t *testing.T) {
 		{"/v1/chat/completions", chatJSON, "}"},
 		{"/v1/files/unmetered/content", "", ""},
 	} {
-		slow := &slowRecorder{asked: make(chan struct{}), go_: make(chan struct{})}
+		slow := &slowRecorder{asked: make(chan struct{}), let: make(chan struct{})}
 		r := newRig(t, llmproxy.WithRecorder(slow))
 		method := "POST"
 		if tt.body == "" {
@@ -394,7 +395,7 @@ func TestRecordComesBeforeTheLastPiece(t *testing.T) {
 		select {
 		case body := <-got:
 			t.Errorf("%s: the answer was whole before its record: %q", tt.path, body)
-			close(slow.go_)
+			close(slow.let)
 			continue
 		case s := <-seen:
 			if tt.end != "" && strings.Contains(s, tt.end+"\n") {
@@ -402,7 +403,7 @@ func TestRecordComesBeforeTheLastPiece(t *testing.T) {
 			}
 		default:
 		}
-		close(slow.go_)
+		close(slow.let)
 		if body := <-got; !strings.Contains(body, tt.end) {
 			t.Errorf("%s: got %q", tt.path, body)
 		}
