@@ -49,6 +49,14 @@ type ProviderConfig struct {
 	variable string // the one that APIKey was taken from, where no file says so
 }
 
+// Format writes the name and the type only, whatever the verb: the rest may be secret.
+func (p ProviderConfig) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "provider %s (%s)", p.Name, p.Type)
+}
+
+// MarshalText returns what Format writes, for encoders.
+func (p ProviderConfig) MarshalText() ([]byte, error) { return fmt.Append(nil, p), nil }
+
 // Disconnect says what happens to the provider's call when a client leaves.
 type Disconnect struct {
 	Policy DisconnectPolicy `yaml:"policy"`

@@ -136,7 +136,7 @@ func (d *decoder) scalar(n *node, path string, secret bool) (value string, ok bo
 		d.fault(path, show(n, secret), "%s wants one value, not a %s", path, n.kind)
 		return "", false
 	}
-	value, _, err := expand(n.text, d.lookup)
+	value, err := expand(n.text, d.lookup)
 	if err != nil {
 		d.fault(path, show(n, secret), "%s: %v", path, err)
 		return "", false

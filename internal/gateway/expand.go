@@ -10,21 +10,18 @@ type lookupFunc func(name string) (value string, ok bool)
 
 // expand replaces ${NAME} and ${NAME:-default} in text by what lookup finds, and $$ by
 // one $. A default stands in for a variable that is unset or empty, as in a shell, and
-// may hold references itself. Any other $ stays. changed says that something was taken
-// from the environment or from a default.
+// may hold references itself. Any other $ stays.
 //
 // It works on one scalar after the file has been parsed: no value can change the
 // structure of a file. The error names the variable and holds no value.
-func expand(text string, lookup lookupFunc) (value string, changed bool, err error) {
+func expand(text string, lookup lookupFunc) (value string, err error) {
 	e := expander{lookup: lookup, rest: text}
-	value, err = e.run(false, true)
-	return value, e.changed, err
+	return e.run(false, true)
 }
 
 type expander struct {
-	lookup  lookupFunc
-	rest    string // not read yet
-	changed bool
+	lookup lookupFunc
+	rest   string // not read yet
 }
 
 // run expands up to the end, or inside braces up to the } that closes them. With
@@ -76,7 +73,6 @@ func (e *expander) reference(use bool) (string, error) {
 	}
 	name := e.rest[:n]
 	e.rest = e.rest[n:]
-	e.changed = true
 	switch {
 	case name == "":
 		return "", fmt.Errorf("a ${ is followed by no name; write ${NAME}, ${NAME:-default}, or $$ for a plain $")

@@ -35,6 +35,11 @@ func (s Source) Load() (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.load(name, text)
+}
+
+// load makes a configuration of a file's text.
+func (s Source) load(name string, text []byte) (*Config, error) {
 	c, d := parse(name, text, s.LookupEnv)
 	if name != "" {
 		c.Listen = c.Listen.relativeTo(filepath.Dir(name))

@@ -1,0 +1,625 @@
+package gateway
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/llmproxy/llmproxy"
+)
+
+// environment returns a lookup of pairs NAME=value.
+func environment(pairs ...string) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		for _, p := range pairs {
+			if n, v, _ := strings.Cut(p, "="); n == name {
+				return v, true
+			}
+		}
+		return "", false
+	}
+}
+
+// load loads text as a file of the name llmproxy.yaml. Paths in the error are relative
+// to the file's directory.
+func load(t *testing.T, text string, env ...string) (*Config, error) {
+	t.Helper()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "llmproxy.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Source{File: file, LookupEnv: environment(env...)}.Load()
+	if err != nil {
+		err = fmt.Errorf("%s", strings.ReplaceAll(err.Error(), dir+string(filepath.Separator), ""))
+	}
+	return c, err
+}
+
+// Each fault, as it is printed.
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, text, want string
+		env              []string
+	}{
+		{
+			name: "unknown key",
+			text: "providers:\n  openai: {api_key: k}\nlisen: 127.0.0.1:1\n",
+			want: `llmproxy.yaml:3:1: unknown key "lisen" in the configuration; did you mean "listen"?
+    lisen: …`,
+		},
+		{
+			name: "unknown key with a secret as its value",
+			text: "providers:\n  openai: {api_kye: sk-canary}\n",
+			want: `llmproxy.yaml:2:12: unknown key "api_kye" in providers.openai; did you mean "api_key"?
+    api_kye: …`,
+		},
+		{
+			name: "unknown key near nothing",
+			text: "providers:\n  openai: {api_key: k}\nfrobnicate: 1\n",
+			want: `llmproxy.yaml:3:1: unknown key "frobnicate" in the configuration
+    frobnicate: …`,
+		},
+		{
+			name: "swapped letters of a short name",
+			text: "providers:\n  mine:\n    type: xia\n",
+			want: `llmproxy.yaml:3:11: providers.mine.type: "xia" is no provider type; did you mean "xai"?
+    type: xia`,
+		},
+		{
+			name: "a key and its value without a space",
+			text: "providers:\n  groq:\n    api_key:sk-canary\n",
+			want: `llmproxy.yaml:3:5: providers.groq wants keys of its own, not a single value; put a space after the colon
+    groq: …`,
+		},
+		{
+			name: "a key of a later version",
+			text: "providers:\n  openai: {api_key: k}\ntls: {cert: a, key: b}\n",
+			want: `llmproxy.yaml:3:1: tls is not supported by this version yet
+    tls: …`,
+		},
+		{
+			name: "a provider's key of a later version",
+			text: "providers:\n  openai:\n    api_key: k\n    prices: {a: 1}\n",
+			want: `llmproxy.yaml:4:5: providers.openai.prices is not supported by this version yet
+    prices: …`,
+		},
+		{
+			name: "a provider type of a later version",
+			text: "providers:\n  anthropic: {api_key: k}\n",
+			want: `llmproxy.yaml:2:3: providers.anthropic: providers of type anthropic are not supported by this version yet
+    anthropic: …`,
+		},
+		{
+			name: "gateway keys",
+			text: "auth: {mode: keys}\nproviders:\n  openai: {api_key: k}\n",
+			want: `llmproxy.yaml:1:14: auth.mode: "keys" asks for gateway keys, which this version does not have yet: write none, on a loopback or unix listener
+    mode: keys`,
+		},
+		{
+			name: "unknown auth mode",
+			text: "auth: {mode: tokens}\nproviders:\n  openai: {api_key: k}\n",
+			want: `llmproxy.yaml:1:14: auth.mode: "tokens" is not known here: write none
+    mode: tokens`,
+		},
+		{
+			name: "a public listener",
+			text: "listen: 0.0.0.0:8080\nproviders:\n  openai: {api_key: k}\n",
+			want: `llmproxy.yaml:1:9: listen: other machines can reach this address, and no gateway key is asked for: listen on a loopback address such as 127.0.0.1:8080 or on a unix socket, or write insecure: true
+    listen: 0.0.0.0:8080`,
+		},
+		{
+			name: "no address",
+			text: "listen: localhost\nproviders:\n  openai: {api_key: k}\n",
+			want: `llmproxy.yaml:1:9: listen: "localhost" is no address: write host:port, such as 127.0.0.1:8080, or unix:/path
+    listen: localhost`,
+		},
+		{
+			name: "a port out of range",
+			text: "listen: 127.0.0.1:80800\nproviders:\n  openai: {api_key: k}\n",
+			want: `llmproxy.yaml:1:9: listen: "127.0.0.1:80800" has no valid port: write a number from 0 to 65535 after the colon
+    listen: 127.0.0.1:80800`,
+		},
+		{
+			name: "an unset variable",
+			text: "providers:\n  openai:\n    api_key: ${OPENAI_API_KEY}\n",
+			want: `llmproxy.yaml:3:14: providers.openai.api_key: the environment variable OPENAI_API_KEY is not set; set it, or write ${OPENAI_API_KEY:-default}
+    api_key: …`,
+		},
+		{
+			name: "a value of the environment that will not do",
+			text: "providers:\n  openai: {api_key: k, timeout: \"${T}\"}\n",
+			env:  []string{"T=canary"},
+			want: `llmproxy.yaml:2:33: providers.openai.timeout: what the environment makes of it is no duration: write one such as 500ms, 10s, 15m or 1h
+    timeout: ${T}`,
+		},
+		{
+			name: "a fallback of the environment that will not do",
+			text: "providers:\n  openai: {api_key: k}\nfallback: ${F}\n",
+			env:  []string{"F=canary"},
+			want: `llmproxy.yaml:3:11: fallback: no provider is named "…"
+    fallback: ${F}`,
+		},
+		{
+			name: "a missing key",
+			text: "providers:\n  groq: {}\n",
+			want: `llmproxy.yaml:2:3: providers.groq needs an api_key: write api_key: "${GROQ_API_KEY}", or client_keys: pass to forward each client's own
+    groq: …`,
+		},
+		{
+			name: "a key that comes out empty",
+			text: "providers:\n  groq: {api_key: \"${GROQ_API_KEY:-}\"}\n",
+			want: `llmproxy.yaml:2:19: providers.groq needs an api_key: write api_key: "${GROQ_API_KEY}", or client_keys: pass to forward each client's own
+    api_key: …`,
+		},
+		{
+			name: "a key and the client's keys",
+			text: "providers:\n  groq: {api_key: k, client_keys: pass}\n",
+			want: `llmproxy.yaml:2:19: providers.groq.api_key is never used: client_keys: pass sends the client's own key; leave one of the two out
+    api_key: …`,
+		},
+		{
+			name: "a key with a line break in it",
+			text: "providers:\n  groq: {api_key: \"${K}\"}\n",
+			env:  []string{"K=canary\n"},
+			want: `llmproxy.yaml:2:19: providers.groq.api_key: spaces, line ends and other control characters have no place in it
+    api_key: …`,
+		},
+		{
+			name: "a type is needed",
+			text: "providers:\n  my-vlm: {base_url: \"http://127.0.0.1:8000/v1\"}\n",
+			want: `llmproxy.yaml:2:3: providers.my-vlm: its name is no type of provider, so it needs one: write type: openai_compatible and base_url for a service that speaks OpenAI's API
+    my-vlm: …`,
+		},
+		{
+			name: "a base URL is needed",
+			text: "providers:\n  mine: {type: openai_compatible}\n",
+			want: `llmproxy.yaml:2:3: providers.mine.base_url: missing; type openai_compatible has none of its own
+    mine: …`,
+		},
+		{
+			name: "a base URL with a password",
+			text: "providers:\n  mine: {type: openai_compatible, base_url: \"http://user:canary@host\"}\n",
+			want: `llmproxy.yaml:2:45: providers.mine.base_url: want an http:// or https:// URL with a host and without user, query and fragment
+    base_url: …`,
+		},
+		{
+			name: "a base URL that is the gateway",
+			text: "listen: 127.0.0.1:8000\nproviders:\n  mine: {type: openai_compatible, base_url: \"http://localhost:8000\"}\n",
+			want: `llmproxy.yaml:3:45: providers.mine.base_url: this is where the gateway itself listens; give one of the two another port
+    base_url: …`,
+		},
+		{
+			name: "a local server that is the gateway",
+			text: "providers:\n  llamacpp: {}\n",
+			want: `llmproxy.yaml:2:3: providers.llamacpp.base_url: this is where the gateway itself listens; give one of the two another port
+    llamacpp: …`,
+		},
+		{
+			name: "a header with a line break",
+			text: "providers:\n  openai:\n    api_key: k\n    headers: {X-A: \"a\\ncanary\"}\n",
+			want: `llmproxy.yaml:4:14: providers.openai.headers: X-A has a value with a line end or another control character
+    headers: …`,
+		},
+		{
+			name: "a header of the connection",
+			text: "providers:\n  openai:\n    api_key: k\n    headers: {host: canary}\n",
+			want: `llmproxy.yaml:4:14: providers.openai.headers: Host is set by the gateway
+    headers: …`,
+		},
+		{
+			name: "patterns",
+			text: "providers:\n  openai: {api_key: k, models: [\"a b\", \"\"]}\n",
+			want: `llmproxy.yaml:2:32: providers.openai.models: pattern 2 is empty
+    models: …
+llmproxy.yaml:2:33: providers.openai.models: a pattern is the name of a model, in which * stands for any characters; spaces have no place in it
+    - a b`,
+		},
+		{
+			name: "organization elsewhere than at OpenAI",
+			text: "providers:\n  groq: {api_key: k, project: p}\n",
+			want: `llmproxy.yaml:2:31: providers.groq.project belongs to providers of type openai
+    project: p`,
+		},
+		{
+			name: "client_keys",
+			text: "providers:\n  groq: {client_keys: true}\n",
+			want: `llmproxy.yaml:2:23: providers.groq.client_keys: "true" is not known here: write pass
+    client_keys: true`,
+		},
+		{
+			name: "include_usage",
+			text: "providers:\n  groq: {api_key: k, include_usage: yes}\n",
+			want: `llmproxy.yaml:2:37: providers.groq.include_usage: "yes" is neither true nor false
+    include_usage: yes`,
+		},
+		{
+			name: "names that would hide a path",
+			text: "providers:\n  v1: {}\n  Chat: {}\n",
+			want: `llmproxy.yaml:2:3: providers: "v1" would hide the path /v1: choose another name
+    v1: …
+llmproxy.yaml:3:3: providers: "Chat" would hide the path /chat: choose another name
+    Chat: …`,
+		},
+		{
+			name: "names that are none",
+			text: "providers:\n  a/b: {}\n  \"\": {}\n  ..: {}\n  é: {}\n",
+			want: `llmproxy.yaml:2:3: providers: "a/b" holds more than letters, digits, dot, underscore and hyphen
+    a/b: …
+llmproxy.yaml:3:3: providers: "" is empty: a provider needs a name
+    : …
+llmproxy.yaml:4:3: providers: ".." cannot be the segment of a path
+    ..: …
+llmproxy.yaml:5:3: providers: "é" holds more than letters, digits, dot, underscore and hyphen
+    é: …`,
+		},
+		{
+			name: "a fallback that is not there",
+			text: "providers:\n  openai: {api_key: k}\nfallback: opnai\n",
+			want: `llmproxy.yaml:3:11: fallback: no provider is named "opnai"; did you mean "openai"?
+    fallback: opnai`,
+		},
+		{
+			name: "limits",
+			text: "providers:\n  openai: {api_key: k}\nlimits:\n  request_body: 12 parsecs\n  upload: 0\n  frame: 9999999999GiB\n  concurrent: many\n  stream_idle_timeout: 10\n",
+			want: `llmproxy.yaml:4:17: limits.request_body: "12 parsecs" is no size: write one such as 64MiB, 1GB, or a number of bytes
+    request_body: 12 parsecs
+llmproxy.yaml:5:11: limits.upload: "0" must be more than 0; leave the key out for the default
+    upload: 0
+llmproxy.yaml:6:10: limits.frame: "9999999999GiB" is too large
+    frame: 9999999999GiB
+llmproxy.yaml:7:15: limits.concurrent: "many" is no number: write one such as 10000
+    concurrent: many
+llmproxy.yaml:8:24: limits.stream_idle_timeout: "10" is no duration: write one such as 500ms, 10s, 15m or 1h
+    stream_idle_timeout: 10`,
+		},
+		{
+			name: "disconnect",
+			text: "providers:\n  openai: {api_key: k}\ndisconnect: {policy: stay, max: -1s}\n",
+			want: `llmproxy.yaml:3:22: disconnect.policy: "stay" is not known here: write drain or cancel
+    policy: stay
+llmproxy.yaml:3:33: disconnect.max: "-1s" must be more than 0; leave the key out for the default
+    max: -1s`,
+		},
+		{
+			name: "log",
+			text: "providers:\n  openai: {api_key: k}\nlog: {level: loud, format: xml}\n",
+			want: `llmproxy.yaml:3:14: log.level: "loud" is no level: write debug, info, warn or error
+    level: loud
+llmproxy.yaml:3:28: log.format: "xml" is not known here: write text or json
+    format: xml`,
+		},
+		{
+			name: "a key twice",
+			text: "providers:\n  openai: {api_key: k}\n  openai: {api_key: l}\n",
+			want: `llmproxy.yaml:3:3: the key "openai" stands here twice; the first is on line 2`,
+		},
+		{
+			name: "lists and mappings in the wrong place",
+			text: "listen: [a]\nproviders: [openai]\nlimits: 3\n",
+			want: `llmproxy.yaml:1:9: listen wants one value, not a list
+    listen: …
+llmproxy.yaml:2:12: providers wants keys of its own, not a list
+    providers: …
+llmproxy.yaml:3:9: limits wants keys of its own, not a single value
+    limits: …`,
+		},
+		{
+			name: "no mapping at all",
+			text: "just a sentence\n",
+			want: `llmproxy.yaml:1:1: the configuration wants keys of its own, not a single value`,
+		},
+		{
+			name: "an unquoted reference in braces",
+			text: "providers:\n  openai: {api_key: ${OPENAI_API_KEY}, timeout: 1s}\n",
+			want: "llmproxy.yaml:2:22: this is not valid YAML: ',' or '}' must be specified (between { and }, put quotes around \"${…}\")\n    openai: …",
+		},
+		{
+			name: "an unclosed quote around a secret",
+			text: "providers:\n  openai:\n    api_key: \"sk-canary\n",
+			want: `llmproxy.yaml:3:14: this is not valid YAML: could not find end character of double-quoted text
+    api_key: …`,
+		},
+		{
+			name: "two documents",
+			text: "providers:\n  openai: {api_key: k}\n---\nlisten: 127.0.0.1:1\n",
+			want: `llmproxy.yaml:4:1: a second document begins here; a configuration is one document`,
+		},
+		{
+			name: "an alias of nothing",
+			text: "providers:\n  openai: {api_key: k}\nlimits: *shared\n",
+			want: `llmproxy.yaml:3:9: no anchor of the name *shared comes before this line`,
+		},
+		{
+			name: "everything at once, in the order of the file",
+			text: "lisen: a\nproviders:\n  openai: {api_kye: canary, timeout: soon}\n  grok: {api_key: k}\nfallback: x\n",
+			want: `llmproxy.yaml:1:1: unknown key "lisen" in the configuration; did you mean "listen"?
+    lisen: …
+llmproxy.yaml:3:12: unknown key "api_kye" in providers.openai; did you mean "api_key"?
+    api_kye: …
+llmproxy.yaml:3:38: providers.openai.timeout: "soon" is no duration: write one such as 500ms, 10s, 15m or 1h
+    timeout: soon
+llmproxy.yaml:4:3: providers.grok: its name is no type of provider, so it needs one: write type: openai_compatible and base_url for a service that speaks OpenAI's API; did you mean "groq"?
+    grok: …
+llmproxy.yaml:5:11: fallback: no provider is named "x"
+    fallback: x`,
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := load(t, tt.text, tt.env...)
+			if err == nil {
+				t.Fatalf("no fault, want\n%s", tt.want)
+			}
+			if got := err.Error(); got != tt.want {
+				t.Errorf("got\n%s\nwant\n%s", got, tt.want)
+			}
+			if strings.Contains(err.Error(), "canary") {
+				t.Errorf("a secret is shown: %s", err)
+			}
+		})
+	}
+}
+
+func TestListenFlag(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "llmproxy.yaml")
+	// The flag takes the place of an address that would be refused.
+	if err := os.WriteFile(file, []byte("listen: 0.0.0.0:80\nproviders: {openai: {api_key: k}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ listen, address, fault string }{
+		{"127.0.0.1:0", "127.0.0.1:0", ""},
+		{"unix:sock", "unix:sock", ""}, // relative to the working directory
+		{"nonsense", "", `--listen: "nonsense" is no address: write host:port, such as 127.0.0.1:8080, or unix:/path`},
+		{":80", "", `listen: other machines can reach this address, and no gateway key is asked for: listen on a loopback address such as 127.0.0.1:8080 or on a unix socket, or write insecure: true`},
+	} {
+		c, err := Source{File: file, Listen: tt.listen, LookupEnv: environment()}.Load()
+		switch {
+		case err != nil && err.Error() != tt.fault:
+			t.Errorf("--listen %s: got %q, want %q", tt.listen, err, tt.fault)
+		case err == nil && c.Listen.String() != tt.address:
+			t.Errorf("--listen %s: listens on %s, want %s", tt.listen, c.Listen, tt.address)
+		}
+	}
+}
+
+func TestConfig(t *testing.T) {
+	t.Parallel()
+	got, err := load(t, `
+listen: unix:run/llmproxy.sock
+insecure: ${INSECURE:-false}
+providers:
+  zeta: &local
+    type: openai_compatible
+    base_url: http://127.0.0.1:8000/v1
+    api_path: /api
+    models: ["qwen3-*", 3.50]
+    headers: {X-Team: "${TEAM}", X-Price: $$5}
+    timeout: 1m30s
+    include_usage: false
+  alpha:
+    <<: *local
+    api_key: ${KEY}
+    models: one
+  openai: {client_keys: pass, organization: org-1, project: proj_1}
+  groq:
+    api_key: '${KEY}'
+fallback: alpha
+disconnect: {policy: cancel}
+limits: {request_body: 1KiB, upload: 2 GB, header: 4096, frame: 3M, concurrent: 7,
+  read_header_timeout: 1s, response_header_timeout: 2s, stream_idle_timeout: 3s, client_idle_timeout: 4s}
+shutdown_timeout: 5s
+log: {format: json, level: WARN}
+`[1:], `KEY=sk:"'#{}`, "TEAM=a: b #")
+	if err != nil {
+		t.Fatal(err)
+	}
+	no := false
+	headers := map[string]string{"X-Team": "a: b #", "X-Price": "$5"}
+	want := &Config{
+		Listen: Address{"unix", filepath.Join(filepath.Dir(got.File), "run/llmproxy.sock")},
+		Auth:   Auth{Mode: "none"},
+		Providers: []ProviderConfig{
+			{
+				Name: "zeta", Type: "openai_compatible", BaseURL: "http://127.0.0.1:8000/v1", APIPath: "/api",
+				Models: []string{"qwen3-*", "3.50"}, Headers: headers, Timeout: Duration(90 * time.Second), IncludeUsage: &no,
+			},
+			{
+				Name: "alpha", Type: "openai_compatible", BaseURL: "http://127.0.0.1:8000/v1", APIPath: "/api",
+				APIKey: `sk:"'#{}`, Models: []string{"one"}, Headers: headers, Timeout: Duration(90 * time.Second), IncludeUsage: &no,
+			},
+			{Name: "openai", Type: "openai", ClientKeys: "pass", Organization: "org-1", Project: "proj_1"},
+			{Name: "groq", Type: "groq", APIKey: `sk:"'#{}`},
+		},
+		Fallback:   "alpha",
+		Disconnect: Disconnect{Policy: "cancel", Max: Duration(30 * time.Second)},
+		Limits: Limits{
+			RequestBody: 1024, Upload: 2e9, Header: 4096, Frame: 3 << 20, Concurrent: 7,
+			ReadHeaderTimeout: Duration(time.Second), ResponseHeaderTimeout: Duration(2 * time.Second),
+			StreamIdleTimeout: Duration(3 * time.Second), ClientIdleTimeout: Duration(4 * time.Second),
+		},
+		ShutdownTimeout: Duration(5 * time.Second),
+		Log:             Log{Format: "json", Level: slog.LevelWarn},
+		File:            got.File,
+	}
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(ProviderConfig{})); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// A file with one provider, and no more, has everything else by itself.
+func TestDefaults(t *testing.T) {
+	t.Parallel()
+	got, err := load(t, "\ufeffproviders: {ollama: }\r\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Config{
+		Listen:          Address{"tcp", "127.0.0.1:8080"},
+		Auth:            Auth{Mode: "none"},
+		Providers:       []ProviderConfig{{Name: "ollama", Type: "ollama"}},
+		Disconnect:      Disconnect{Policy: "drain", Max: Duration(30 * time.Second)},
+		Limits:          Limits{ReadHeaderTimeout: Duration(10 * time.Second)},
+		ShutdownTimeout: Duration(30 * time.Second),
+		Log:             Log{Format: "text"},
+		File:            got.File,
+	}
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(ProviderConfig{})); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestFromEnvironment(t *testing.T) {
+	t.Parallel()
+	// A file that names no provider leaves that to the environment.
+	for _, text := range []string{"", "listen: 127.0.0.1:8080\n", "# nothing\n", "---\n"} {
+		c, err := load(t, text, "GROQ_API_KEY=g", "OPENAI_API_KEY=o", "XAI_API_KEY=", "ANTHROPIC_API_KEY=a", "GOOGLE_API_KEY=b")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []ProviderConfig{{Name: "openai", Type: "openai", APIKey: "o"}, {Name: "groq", Type: "groq", APIKey: "g"}}
+		if diff := cmp.Diff(want, c.Providers, cmpopts.IgnoreUnexported(ProviderConfig{})); diff != "" {
+			t.Errorf("%q: -want +got:\n%s", text, diff)
+		}
+		if got, want := strings.Join(c.Ignored, " "), "ANTHROPIC_API_KEY GOOGLE_API_KEY"; got != want {
+			t.Errorf("%q: ignored %s, want %s", text, got, want)
+		}
+	}
+	_, err := load(t, "", "OPENAI_API_KEY=canary canary")
+	const want = "OPENAI_API_KEY: spaces, line ends and other control characters have no place in it"
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func TestNoProviders(t *testing.T) {
+	t.Parallel()
+	_, err := load(t, "listen: 127.0.0.1:8080\n", "ANTHROPIC_API_KEY=a")
+	const want = `no provider is configured
+
+llmproxy.yaml names none, and none of these environment variables is set:
+
+    OPENAI_API_KEY       for openai
+    GROQ_API_KEY         for groq
+    FIREWORKS_API_KEY    for fireworks
+    XAI_API_KEY          for xai
+    PERPLEXITY_API_KEY   for perplexity
+    DEEPSEEK_API_KEY     for deepseek
+    MISTRAL_API_KEY      for mistral
+    TOGETHER_API_KEY     for together
+    OPENROUTER_API_KEY   for openrouter
+    CEREBRAS_API_KEY     for cerebras
+    MOONSHOT_API_KEY     for moonshot
+
+These are set, but this version does not have their providers yet: ANTHROPIC_API_KEY.
+
+Set one of them, write a llmproxy.yaml, or run "llmproxy demo", which needs no key.`
+	if err == nil || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+}
+
+func TestUnreadableFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, tt := range []struct{ file, want string }{
+		{filepath.Join(dir, "none.yaml"), "none.yaml: cannot be read: no such file or directory"},
+		{dir, ": cannot be read: is a directory"},
+	} {
+		_, err := Source{File: tt.file, LookupEnv: environment("OPENAI_API_KEY=k")}.Load()
+		if err == nil || !strings.HasSuffix(err.Error(), tt.want) {
+			t.Errorf("%s: got %v, want …%s", tt.file, err, tt.want)
+		}
+	}
+	large := filepath.Join(dir, "large.yaml")
+	if err := os.WriteFile(large, []byte(strings.Repeat("# x\n", maxFile/4+1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Source{File: large}.Load()
+	if err == nil || !strings.HasSuffix(err.Error(), "large.yaml: is larger than 1 MiB") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	t.Parallel()
+	c, err := load(t, `
+listen: :8080
+insecure: true
+providers:
+  one: {type: openai_compatible, base_url: "http://h", models: ["Qwen*", "a-*-c", "x*"]}
+  two: {type: openai_compatible, base_url: "http://h", models: ["*3-8b", "a-b-*", "qwen*", "y*"]}
+`[1:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		`2:11: insecure: whoever can reach the listener can spend the providers' keys
+    insecure: true`,
+		`5:65: providers.two.models: "*3-8b" and "Qwen*" of one are equally long and can match the same model; one comes first in the file and gets it
+    - *3-8b`,
+		`5:74: providers.two.models: "a-b-*" and "a-*-c" of one are equally long and can match the same model; one comes first in the file and gets it
+    - a-b-*`,
+		`5:83: providers.two.models: "qwen*" and "Qwen*" of one are equally long and can match the same model; one comes first in the file and gets it
+    - qwen*`,
+	}
+	var got []string
+	for _, w := range c.Warnings {
+		got = append(got, strings.TrimPrefix(w.String(), c.File+":"))
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// The example is valid, and leaves nothing out but what it says.
+func TestExample(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../llmproxy.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := load(t, string(text), "OPENAI_API_KEY=o", "GROQ_API_KEY=g")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Warnings) > 0 {
+		t.Errorf("warnings: %v", c.Warnings)
+	}
+	limits := c.Limits.router()
+	defaults := llmproxy.Limits{
+		RequestBody: 64 << 20, Upload: 1 << 30, Header: 64 << 10, Frame: 64 << 20, Concurrent: 10_000,
+		ResponseHeaderTimeout: 15 * time.Minute, StreamIdleTimeout: 10 * time.Minute, ClientIdleTimeout: 2 * time.Minute,
+	}
+	if limits != defaults {
+		t.Errorf("the example's limits are %+v, want the root's defaults %+v", limits, defaults)
+	}
+	for _, key := range append(keysOf(reflect.TypeFor[Config]()), keysOf(reflect.TypeFor[ProviderConfig]())...) {
+		if !strings.Contains(string(text), key+":") {
+			t.Errorf("the example does not mention %s", key)
+		}
+	}
+}
+
+// keysOf returns the keys of a struct and of the structs in it.
+func keysOf(t reflect.Type) (keys []string) {
+	for _, f := range reflect.VisibleFields(t) {
+		if tag := f.Tag.Get("yaml"); tag != "" && tag != "-" {
+			keys = append(keys, tag)
+			if f.Type.Kind() == reflect.Struct {
+				keys = append(keys, keysOf(f.Type)...)
+			}
+		}
+	}
+	return keys
+}
