@@ -46,13 +46,16 @@ func (c *Choices) Frame(f wire.Frame) {
 		c.settle()
 		return
 	}
-	first := !c.begun && len(f.Event) == 0
+	first, failed := !c.begun, string(f.Event) == "error"
 	c.begun = true
-	if len(f.Event) == 0 && c.named() && !hasNews(data) {
+	if !failed && c.named() && !hasNews(data) {
 		return
 	}
 	c.parsed++
 	c.read(data, first)
+	if failed && c.Meta.Outcome != llmproxy.OutcomeFailed {
+		c.ErrorEvent(data)
+	}
 	c.settle()
 }
 
@@ -141,10 +144,7 @@ func (c *Choices) read(data []byte, first bool) {
 	}
 	// The same report may be in several places of a chunk, the last is the most usual.
 	c.Counters.Read(s.usageInChoice)
-	if !body {
-		// In a body these are statistics of Groq's cache.
-		c.Counters.Read(s.groq)
-	}
+	c.Counters.Read(s.groq) // in a body these are statistics of its cache, and no report
 	c.Counters.Read(s.usage)
 	c.Fault(data, s.object, s.err)
 	if body || c.Meta.Outcome == llmproxy.OutcomeFailed && !s.choices {

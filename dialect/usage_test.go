@@ -71,6 +71,11 @@ func TestNormalise(t *testing.T) {
 			consistent,
 		},
 		{
+			"a name that is not filled in, the other way round", `{"prompt_tokens":100,"completion_tokens":4,"cached_tokens":50,"prompt_tokens_details":{"cached_tokens":0}}`,
+			llmproxy.Usage{PromptTokens: 100, CompletionTokens: 4, CacheRead: 50},
+			consistent,
+		},
+		{
 			"cache reads and writes in Anthropic's words", `{"prompt_tokens":100,"completion_tokens":4,"prompt_tokens_details":{"cache_read_input_tokens":50,"cache_creation_input_tokens":10}}`,
 			llmproxy.Usage{PromptTokens: 100, CompletionTokens: 4, CacheRead: 50, CacheWrite: 10},
 			consistent,
@@ -125,6 +130,7 @@ func TestNormalise(t *testing.T) {
 		{"zero", `{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}`, llmproxy.Usage{}, consistent},
 		{"a total only", `{"total_tokens":9}`, llmproxy.Usage{PromptTokens: 9}, consistent},
 		{"a total and a completion", `{"completion_tokens":4,"total_tokens":9}`, llmproxy.Usage{PromptTokens: 5, CompletionTokens: 4}, consistent},
+		{"a total and a prompt", `{"prompt_tokens":9,"total_tokens":12}`, llmproxy.Usage{PromptTokens: 9}, consistent},
 		{"a prompt only", `{"prompt_tokens":9}`, llmproxy.Usage{PromptTokens: 9}, consistent},
 
 		// Reasoning inside or beside.
@@ -372,6 +378,10 @@ func TestWorkedExamples(t *testing.T) {
 			newReader = responses.New
 		}
 		m, _ := dialecttest.Read(t, newReader, wrap(string(e.Raw)))
+		streamed, _ := dialecttest.Read(t, newReader, "data: "+wrap(string(e.Raw))+"\n\n")
+		if diff := cmp.Diff(m, streamed); diff != "" {
+			t.Errorf("%s: as a body - as an event +:\n%s", e.ID, diff)
+		}
 		if !m.UsageReported || m.Inconsistent {
 			t.Errorf("%s: reported = %v, inconsistent = %v", e.ID, m.UsageReported, m.Inconsistent)
 		}

@@ -1,6 +1,7 @@
 package chat_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -149,6 +150,28 @@ func TestStream(t *testing.T) {
 			answer(tier), false,
 		},
 		{
+			"two choices end, the first one first",
+			first + finish + `data: {"choices":[{"index":1,"delta":{},"finish_reason":"length"}]}` + "\n\n" + usage,
+			answer(tier), false,
+		},
+		{
+			"[DONE] without a finish reason", first + usage + done,
+			answer(func(m *llmproxy.ResponseMetadata) {
+				tier(m)
+				m.FinishReason = ""
+			}), true,
+		},
+		{
+			"nothing counts after [DONE]",
+			first + finish + usage + done + `data: {"error":{"code":"late"},"usage":{"prompt_tokens":9}}` + "\n\n",
+			answer(tier), true,
+		},
+		{
+			"the first id counts",
+			first + finish + strings.Replace(usage, "c1", "c2", 1) + done,
+			answer(tier), true,
+		},
+		{
 			"Perplexity repeats the message in each chunk",
 			`data: {"id":"c1","model":"m-1","object":"chat.completion","choices":[{"index":0,"finish_reason":null,"message":{"role":"assistant","content":"a"},"delta":{"content":"a"}}],"usage":{"prompt_tokens":7,"completion_tokens":1,"total_tokens":8}}` + "\n\n" +
 				`data: {"id":"c1","model":"m-1","object":"chat.completion","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"ab"},"delta":{"content":"b"}}],"usage":{"prompt_tokens":7,"completion_tokens":5,"total_tokens":12}}` + "\n\n",
@@ -204,6 +227,14 @@ func TestStreamThatFails(t *testing.T) {
 				m.FinishReason = "error"
 				m.Usage, m.UsageReported = llmproxy.Usage{PromptTokens: 7, CompletionTokens: 5}, true
 			}), false,
+		},
+		{
+			"an error inside a choice", first + `data: {"choices":[{"index":0,"delta":{},"finish_reason":null,"error":{"code":429,"message":"secret"}}]}` + "\n\n",
+			failed("", "429", same), false,
+		},
+		{
+			"an event named error with a flat fault", first + "event: error\n" + `data: {"message":"secret","code":"overloaded"}` + "\n\n",
+			failed("", "overloaded", same), true,
 		},
 		{
 			"a finish reason of error", first + `data: {"choices":[{"index":0,"delta":{},"finish_reason":"error"}]}` + "\n\n" + usage + done,
@@ -309,6 +340,7 @@ func TestUsageOnly(t *testing.T) {
 		{`{"choices":[],"usage":{"prompt_tokens":1},"error":{"code":1}}`, false},
 		{`{"choices":[],"prompt_filter_results":[{"usage":{"a":1}}]}`, false},
 		{`{"choices":[],"usage":{"prompt_tokens":1}`, false},
+		{`{"choices":[],"usage":{"prompt_tokens":1},`, false},
 		{`{"choices":{},"usage":{}}`, false},
 		{`[{"choices":[],"usage":{}}]`, false},
 		{`[DONE]`, false},

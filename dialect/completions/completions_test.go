@@ -21,6 +21,8 @@ func TestAnswers(t *testing.T) {
 		ID: "cmpl-1", Model: "m-1", FinishReason: "length", Outcome: llmproxy.OutcomeCompleted,
 		Usage: llmproxy.Usage{PromptTokens: 7, CompletionTokens: 5}, UsageReported: true,
 	}
+	open := answer
+	open.FinishReason, open.Outcome = "", llmproxy.OutcomeUnknown
 	unread := answer
 	unread.Usage, unread.UsageReported = llmproxy.Usage{}, false
 	for _, tt := range []struct {
@@ -38,6 +40,7 @@ func TestAnswers(t *testing.T) {
 			"the finish reason is not the end of a stream",
 			"data: " + head + `null}]}` + "\n\ndata: " + head + `"length"}],` + usage + "}\n\n", answer, false,
 		},
+		{"usage on the first chunk", "data: " + head + `null}],` + usage + "}\n\n", open, false},
 		{"stream without usage", "data: " + head + `"length"}]}` + "\n\n" + done, unread, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -32,6 +32,7 @@ func TestBody(t *testing.T) {
 			true,
 		},
 		{"cut", `{"model":"e-1","data":[{"embedding":[0.1`, llmproxy.ResponseMetadata{Model: "e-1"}, false},
+		{"cut after the data", `{"model":"e-1","data":[],`, llmproxy.ResponseMetadata{Model: "e-1"}, false},
 		{"nothing", ``, llmproxy.ResponseMetadata{}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

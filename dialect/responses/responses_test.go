@@ -102,6 +102,7 @@ func TestStream(t *testing.T) {
 			answer("incomplete", "content_filter"), true,
 		},
 		{"cut", stream(created, delta), answer("", "", begun), false},
+		{"[DONE] alone", "data: [DONE]\n\n", llmproxy.ResponseMetadata{}, false},
 		{
 			"an object without a type is no end",
 			"data: {}\n\n" + stream(created) + "data: {\"object\":\"response\",\"status\":\"completed\"}\n\n",
