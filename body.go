@@ -100,7 +100,7 @@ func (b *Body) metadata() (m BodyMetadata, err *Error) {
 }
 
 // readBody reads r's JSON body, decoded, under the limits.
-func (a *AutoRouter) readBody(w deadliner, r *http.Request) (text []byte, decoded bool, err *Error) {
+func (a *AutoRouter) readBody(s sink, r *http.Request) (text []byte, decoded bool, err *Error) {
 	limit := a.limits.RequestBody
 	if limit > 0 && r.ContentLength > limit {
 		return nil, false, tooLarge("the request body", limit)
@@ -108,7 +108,14 @@ func (a *AutoRouter) readBody(w deadliner, r *http.Request) (text []byte, decode
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil, false, BadRequest("the request body is empty")
 	}
-	var src io.Reader = &clientBody{body: r.Body, deadline: w, idle: a.limits.ClientIdleTimeout, left: limit, limit: limit, what: "the request body"}
+	client := newClientBody(r.Body, s, a.limits, limit, "the request body")
+	defer func() {
+		if client.unread() {
+			s.hangUp()
+		}
+		client.release()
+	}()
+	var src io.Reader = client
 	size := r.ContentLength
 	codings := contentCodings(r.Header)
 	for i := len(codings) - 1; i >= 0; i-- {
@@ -124,33 +131,17 @@ func (a *AutoRouter) readBody(w deadliner, r *http.Request) (text []byte, decode
 		src, size = dec, -1
 	}
 	text, rerr := readAll(src, size, limit)
-	w.clearReadDeadline()
 	switch {
 	case errors.Is(rerr, errTooLarge):
 		return nil, false, tooLarge("the decoded request body", limit)
 	case rerr != nil && len(codings) > 0:
 		return nil, false, codingError(rerr, codings[0])
 	case rerr != nil:
-		return nil, false, clientReadError(rerr)
+		return nil, false, asError(rerr)
 	case len(text) == 0:
 		return nil, false, BadRequest("the request body is empty")
 	}
 	return text, len(codings) > 0, nil
-}
-
-// clientReadError is the error of a client whose body did not arrive.
-func clientReadError(err error) *Error {
-	if e, ok := errors.AsType[*Error](err); ok {
-		return e
-	}
-	e := &Error{Status: http.StatusBadRequest, Type: "invalid_request_error", Code: "incomplete_request", Message: "the request body did not arrive whole", cause: err}
-	if t, ok := errors.AsType[interface {
-		error
-		Timeout() bool
-	}](err); ok && t.Timeout() {
-		e.Status, e.Code, e.Message = http.StatusRequestTimeout, "request_timeout", "the request body stopped arriving"
-	}
-	return e
 }
 
 func codingError(err error, coding string) *Error {

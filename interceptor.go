@@ -2,7 +2,8 @@ package llmproxy
 
 import "context"
 
-// RoundTripFunc runs the rest of the pipeline. The error is an *Error where the gateway
+// RoundTripFunc runs the rest of the pipeline. It must not be called by two goroutines at
+// once. The error is an *Error where the gateway
 // refuses or fails; an answer of 4xx or 5xx from a provider is a Reply.
 type RoundTripFunc func(ctx context.Context, x *Exchange) (*Reply, error)
 

@@ -60,6 +60,7 @@ func (a *AutoRouter) do(client context.Context, r *http.Request, s sink, fixed P
 		if err = a.enter(); err == nil {
 			defer a.leave()
 			err = e.admit(t, fixed)
+			defer e.upload.release()
 		}
 	}
 	if err != nil {
@@ -166,7 +167,8 @@ func (e *run) openUpload() *Error {
 	if limit > 0 && r.ContentLength > limit {
 		return tooLarge("the upload", limit)
 	}
-	e.upload = &clientBody{body: r.Body, deadline: e.sink, idle: e.a.limits.ClientIdleTimeout, left: limit, limit: limit, what: "the upload"}
+	e.sink.duplex()
+	e.upload = newClientBody(r.Body, e.sink, e.a.limits, limit, "the upload")
 	e.x.upload, e.x.length = e.upload, r.ContentLength
 	if len(r.Trailer) > 0 {
 		e.trailer = make(http.Header, len(r.Trailer))
@@ -205,15 +207,25 @@ func (e *run) exchange() *Error {
 	return e.relay()
 }
 
+// drain is how long the provider is heard out when the client has left: not at all where
+// there is no usage to learn.
+func (e *run) drain() time.Duration {
+	if !e.a.metering || !e.x.Operation.Metered {
+		return 0
+	}
+	return e.a.disconnect.drain
+}
+
 // follow ends the provider's call when the client leaves, as the policy says, and when
 // the router is shut down. The function it returns ends the watch.
 func (e *run) follow(ctx context.Context, cancel context.CancelCauseFunc) (stop func()) {
 	left := context.AfterFunc(e.client, func() {
-		if e.a.disconnect.drain <= 0 {
+		drain := e.drain()
+		if drain <= 0 {
 			cancel(errClientGone)
 			return
 		}
-		t := time.NewTimer(e.a.disconnect.drain)
+		t := time.NewTimer(drain)
 		defer t.Stop()
 		select {
 		case <-t.C:
@@ -310,8 +322,8 @@ func (e *run) attempt(ctx context.Context, x *Exchange) (*Reply, error) {
 			err = cause
 		}
 		failure := upstreamError(p, err)
-		if e.upload != nil && e.upload.err != nil {
-			failure = asError(e.upload.err)
+		if fault := e.upload.blame(); fault != nil {
+			failure = fault
 		}
 		at.Error = failure.Code
 		return nil, failure

@@ -29,6 +29,9 @@ func (e *run) relay() *Error {
 
 // announce takes over the fields of from, and names where the answer comes from.
 func (e *run) announce(from http.Header) {
+	if e.upload.unread() {
+		e.sink.hangUp()
+	}
 	h := e.sink.header()
 	for name, values := range from {
 		h[name] = values
@@ -131,7 +134,7 @@ func (e *run) flow(held []byte, flush bool) *Error {
 		send(held)
 	}
 	for {
-		if gone && e.a.disconnect.drain <= 0 {
+		if gone && e.drain() <= 0 {
 			return e.left()
 		}
 		piece, err := reply.Stream.Next()

@@ -83,7 +83,7 @@ func (e *run) judge(end ending) {
 	switch {
 	case end.gone:
 		r.Outcome, r.Status = OutcomeCancelled, statusClientGone
-		e.charge(m.UsageReported && (end.whole || m.Outcome != OutcomeUnknown))
+		e.charge(m.UsageReported && (m.Outcome != OutcomeUnknown || end.whole && r.Transport == TransportHTTP))
 	case end.refused:
 		r.Outcome = OutcomeRejected
 	case end.failure != nil:

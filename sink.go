@@ -5,12 +5,23 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 )
 
 // sink is where an answer goes.
 type sink interface {
-	deadliner
+	// setReadDeadline bounds the reading of the request's body; the zero time does not.
+	// It reports whether that is possible here.
+	setReadDeadline(t time.Time) bool
+	// limit returns body with at most n bytes of it; beyond, reads fail with an
+	// [http.MaxBytesError].
+	limit(body io.ReadCloser, n int64) io.ReadCloser
+	// hangUp ends the connection after the answer: what is left of the request must not
+	// be taken for another one. It has an effect before head only.
+	hangUp()
+	// duplex allows the answer to begin while the request's body is still read.
+	duplex()
 	// header is the header of the answer, to be filled before head.
 	header() http.Header
 	// head sends the status and the header. flush sends them at once.
@@ -25,12 +36,11 @@ type sink interface {
 
 // responseSink writes to a client.
 type responseSink struct {
-	w         http.ResponseWriter
-	rc        *http.ResponseController
-	idle      time.Duration
-	armed     time.Time // when the write deadline was last set
-	readArmed bool
-	started   bool
+	w       http.ResponseWriter
+	rc      *http.ResponseController
+	idle    time.Duration
+	armed   time.Time // when the write deadline was last set
+	started bool
 }
 
 func newResponseSink(w http.ResponseWriter, idle time.Duration) *responseSink {
@@ -40,16 +50,12 @@ func newResponseSink(w http.ResponseWriter, idle time.Duration) *responseSink {
 func (s *responseSink) header() http.Header { return s.w.Header() }
 func (s *responseSink) begun() bool         { return s.started }
 
-func (s *responseSink) setReadDeadline(t time.Time) {
-	s.readArmed = true
-	_ = s.rc.SetReadDeadline(t) // a writer without deadlines has them elsewhere
-}
+func (s *responseSink) setReadDeadline(t time.Time) bool { return s.rc.SetReadDeadline(t) == nil }
+func (s *responseSink) duplex()                          { _ = s.rc.EnableFullDuplex() } // else it is so
+func (s *responseSink) hangUp()                          { s.w.Header().Set("Connection", "close") }
 
-func (s *responseSink) clearReadDeadline() {
-	if s.readArmed {
-		s.readArmed = false
-		_ = s.rc.SetReadDeadline(time.Time{})
-	}
+func (s *responseSink) limit(body io.ReadCloser, n int64) io.ReadCloser {
+	return http.MaxBytesReader(s.w, body, n)
 }
 
 // arm gives the client its time to take what comes.
@@ -94,7 +100,6 @@ func (s *responseSink) finish(trailer http.Header) {
 
 // release leaves the connection as it was found, for the handlers after us.
 func (s *responseSink) release() {
-	s.clearReadDeadline()
 	if !s.armed.IsZero() {
 		_ = s.rc.SetWriteDeadline(time.Time{})
 	}
@@ -104,27 +109,33 @@ func (s *responseSink) release() {
 type bufferSink struct {
 	response http.Response
 	body     bytes.Buffer
-	limit    int64
+	most     int64 // bytes of the body; ≤ 0: no limit
 	started  bool
 }
 
-func newBufferSink(limit int64) *bufferSink {
-	return &bufferSink{response: http.Response{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}}, limit: limit}
+func newBufferSink(most int64) *bufferSink {
+	return &bufferSink{response: http.Response{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}}, most: most}
 }
 
-func (s *bufferSink) setReadDeadline(time.Time) {}
-func (s *bufferSink) clearReadDeadline()        {}
-func (s *bufferSink) header() http.Header       { return s.response.Header }
-func (s *bufferSink) begun() bool               { return s.started }
+func (s *bufferSink) setReadDeadline(time.Time) bool { return false }
+func (s *bufferSink) duplex()                        {}
+func (s *bufferSink) hangUp()                        {}
+
+func (s *bufferSink) limit(body io.ReadCloser, n int64) io.ReadCloser {
+	return http.MaxBytesReader(nil, body, n)
+}
+
+func (s *bufferSink) header() http.Header { return s.response.Header }
+func (s *bufferSink) begun() bool         { return s.started }
 
 func (s *bufferSink) head(status int, _ bool) {
 	s.started = true
 	s.response.StatusCode = status
-	s.response.Status = http.StatusText(status)
+	s.response.Status = strconv.Itoa(status) + " " + http.StatusText(status)
 }
 
 func (s *bufferSink) write(piece []byte, _ bool) error {
-	if s.limit > 0 && int64(s.body.Len()+len(piece)) > s.limit {
+	if s.most > 0 && int64(s.body.Len()+len(piece)) > s.most {
 		return errTooLarge
 	}
 	s.body.Write(piece)

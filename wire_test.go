@@ -1,9 +1,11 @@
 package llmproxy_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -351,3 +353,38 @@ type brokenRecorder struct{}
 
 func (brokenRecorder) Begin(context.Context, *llmproxy.Record) error  { return errPlanned }
 func (brokenRecorder) Record(context.Context, *llmproxy.Record) error { return errPlanned }
+
+// A provider that answers before it has read an upload is heard, and what the client
+// still sends is never taken for another request.
+func TestEarlyAnswerToAnUpload(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(r.gateway, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	const smuggled = "GET /openai/smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+	_, _ = fmt.Fprintf(conn, "POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=x\r\n"+
+		"Content-Length: 1000000\r\nX-Simulate: status=429,early\r\n\r\n%s", smuggled)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		t.Error(err)
+	}
+	if resp.StatusCode != 429 || !resp.Close {
+		t.Errorf("got %d, Close %t", resp.StatusCode, resp.Close)
+	}
+	_, _ = io.WriteString(conn, smuggled)
+	if rest, _ := io.ReadAll(conn); len(rest) > 0 {
+		t.Errorf("a second answer: %q", rest)
+	}
+	for _, req := range r.simulator.Requests() {
+		if req.URI != "/v1/files" {
+			t.Errorf("the provider received %s", req.URI)
+		}
+	}
+	_ = r.record()
+}
