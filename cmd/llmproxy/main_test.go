@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -71,8 +72,8 @@ func start(t *testing.T, env []string, args ...string) *program {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "llmproxy", args...)
 	cmd.Dir = t.TempDir()
-	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "GOCOVERDIR=" + os.Getenv("GOCOVERDIR")}, env...)
-	cmd.Cancel = func() error { return cmd.Process.Kill() }
+	// Under the race detector a program waits a second before it exits.
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0"}, env...)
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -256,6 +257,69 @@ func TestServePortTaken(t *testing.T) {
 	}
 	p.stdout.rest()
 	p.end(t, 1)
+}
+
+// What the environment says about the way to a provider is heeded: a proxy, and a
+// certificate authority of one's own.
+func TestServeReachesProviders(t *testing.T) {
+	t.Parallel()
+	provider := simulator.New(simulator.Options{})
+	secure := httptest.NewTLSServer(provider)
+	defer secure.Close()
+	pool := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(pool, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	proxied := make(chan string, 1)
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		proxied <- r.Method + " " + r.URL.String()
+		provider.ServeHTTP(w, r)
+	}))
+	defer proxy.Close()
+	for _, tt := range []struct {
+		name, env, url string
+		proxied        string // what the proxy is asked for
+	}{
+		{"authority", "SSL_CERT_FILE=" + pool, secure.URL, ""},
+		{"proxy", "HTTP_PROXY=" + proxy.URL, "http://provider.invalid", "POST http://provider.invalid/v1/chat/completions"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := start(t, []string{"KEY=k", tt.env}, "serve", "--listen", "127.0.0.1:0", "--config", config(t, tt.url, ""))
+			url := p.stderr.next(t, `msg=listening address=(\S+)`)
+			resp, err := client().Post(url+"/v1/chat/completions", "application/json", strings.NewReader(request))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			if body, err := io.ReadAll(resp.Body); err != nil || !strings.HasSuffix(string(body), "data: [DONE]\n\n") {
+				t.Errorf("got %s, %q, %v", resp.Status, body, err)
+			}
+			if tt.proxied != "" {
+				if got := <-proxied; got != tt.proxied {
+					t.Errorf("the proxy was asked for %s, want %s", got, tt.proxied)
+				}
+			}
+			p.interrupt(t)
+			p.stderr.rest()
+			p.stdout.rest()
+			p.end(t, 0)
+		})
+	}
+}
+
+// Without a file the environment is the configuration; what it has for later versions is
+// named in the log, and no value is.
+func TestServeFromEnvironment(t *testing.T) {
+	t.Parallel()
+	p := start(t, []string{"GROQ_API_KEY=sk-canary", "OPENAI_API_KEY=sk-canary", "GEMINI_API_KEY=sk-canary"}, "serve", "--listen", "127.0.0.1:0")
+	p.stderr.next(t, `msg="environment variable ignored: this version does not have its provider yet" name=GEMINI_API_KEY$`)
+	p.stderr.next(t, `msg=listening address=\S+ providers=openai,groq `)
+	p.interrupt(t)
+	if log := p.stderr.rest(); strings.Contains(log, "canary") {
+		t.Errorf("a key is in the log:\n%s", log)
+	}
+	p.stdout.rest()
+	p.end(t, 0)
 }
 
 // The demo routes, meters and serves, and leaves no file behind.

@@ -204,36 +204,51 @@ func TestExchangeIsLogged(t *testing.T) {
 // After stop nothing new is taken, and the running stream arrives to its last byte.
 func TestShutdownWaitsForStreams(t *testing.T) {
 	t.Parallel()
-	release := make(chan struct{})
-	r := start(t, gated(release), nil)
-	resp := r.post(t, true)
-	body := bufio.NewReader(resp.Body)
-	first := make([]byte, len(firstEvent))
-	if _, err := io.ReadFull(body, first); err != nil || string(first) != firstEvent {
-		t.Fatalf("got %q, %v", first, err)
+	for _, proto := range []string{"HTTP/1.1", "HTTP/2.0"} {
+		t.Run(proto, func(t *testing.T) {
+			t.Parallel()
+			release := make(chan struct{})
+			r := start(t, gated(release), nil)
+			if proto == "HTTP/2.0" {
+				r.speakHTTP2()
+			}
+			resp := r.post(t, true)
+			body := bufio.NewReader(resp.Body)
+			first := make([]byte, len(firstEvent))
+			if _, err := io.ReadFull(body, first); err != nil || string(first) != firstEvent || resp.Proto != proto {
+				t.Fatalf("got %s %q, %v", resp.Proto, first, err)
+			}
+			close(r.stop)
+			<-r.listener.closed
+			if c, err := net.Dial("tcp", r.listener.Addr().String()); err == nil {
+				c.Close()
+				t.Error("a new connection was taken")
+			}
+			select {
+			case err := <-r.served:
+				t.Fatalf("Serve returned %v before the stream was over", err)
+			default:
+			}
+			close(release)
+			if rest, err := io.ReadAll(body); err != nil || string(rest) != lastEvents {
+				t.Errorf("got %q, %v", rest, err)
+			}
+			if err := <-r.served; err != nil {
+				t.Errorf("Serve: %v", err)
+			}
+			lines := r.exchanges(t)
+			if len(lines) != 1 || lines[0]["outcome"] != "completed" {
+				t.Errorf("exchanges: %v", lines)
+			}
+		})
 	}
-	close(r.stop)
-	<-r.listener.closed
-	if c, err := net.Dial("tcp", r.listener.Addr().String()); err == nil {
-		c.Close()
-		t.Error("a new connection was taken")
-	}
-	select {
-	case err := <-r.served:
-		t.Fatalf("Serve returned %v before the stream was over", err)
-	default:
-	}
-	close(release)
-	if rest, err := io.ReadAll(body); err != nil || string(rest) != lastEvents {
-		t.Errorf("got %q, %v", rest, err)
-	}
-	if err := <-r.served; err != nil {
-		t.Errorf("Serve: %v", err)
-	}
-	lines := r.exchanges(t)
-	if len(lines) != 1 || lines[0]["outcome"] != "completed" {
-		t.Errorf("exchanges: %v", lines)
-	}
+}
+
+// speakHTTP2 makes the client open with HTTP/2.
+func (r *running) speakHTTP2() {
+	var h2 http.Protocols
+	h2.SetUnencryptedHTTP2(true)
+	r.client = &http.Client{Transport: &http.Transport{Protocols: &h2}}
 }
 
 // A stream that takes too long is cut, so that no client takes it for whole, and it is
@@ -288,12 +303,12 @@ func TestServeReportsListener(t *testing.T) {
 func TestProtocols(t *testing.T) {
 	t.Parallel()
 	r := start(t, http.HandlerFunc(plain), nil)
-	var h2 http.Protocols
-	h2.SetUnencryptedHTTP2(true)
-	transport := &http.Transport{Protocols: &h2}
-	defer transport.CloseIdleConnections()
-	for want, client := range map[string]*http.Client{"HTTP/1.1": r.client, "HTTP/2.0": {Transport: transport}} {
-		resp, err := client.Post(r.url+"/v1/chat/completions", "application/json", strings.NewReader(`{"model":"gpt-5-mini"}`))
+	for _, want := range []string{"HTTP/1.1", "HTTP/2.0"} {
+		if want == "HTTP/2.0" {
+			r.client.CloseIdleConnections()
+			r.speakHTTP2()
+		}
+		resp, err := r.client.Post(r.url+"/v1/chat/completions", "application/json", strings.NewReader(`{"model":"gpt-5-mini"}`))
 		if err != nil {
 			t.Fatal(err)
 		}
