@@ -61,6 +61,13 @@ func TestUsageOnly(t *testing.T) {
 		{`{"choices":{},"usage":{}}`, false},
 		{`[DONE]`, false},
 		{`{"choices":[],"usage":`, false},
+		{`{"choices":[],"usage":{}`, false},
+		{`{"choices":[],"usage":"{}"}`, false},
+		{`{"choices":[],"usage":{},"error":{"code":1}}`, false},
+		{` {"choices":[],"usage":{},"error":null} `, true},
+		{`{"choices":[],"prompt_filter_results":[{"usage":{"a":1}}]}`, false},
+		{`[{"choices":[],"usage":{}}]`, false},
+		{``, false},
 	} {
 		if got := usageOnly([]byte(tt.in)); got != tt.want {
 			t.Errorf("%s: got %t", tt.in, got)

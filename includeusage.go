@@ -50,22 +50,31 @@ func includeUsage(b *Body) (e wire.Edit, ok bool) {
 var streamOptionNames = wire.NewNames("include_usage", "include_obfuscation")
 
 // usageOnly reports whether a stream's event is the chunk that include_usage causes: a
-// usage object, and no choices.
+// usage object, no choices and no error.
 func usageOnly(data []byte) bool {
-	if !bytes.Contains(data, []byte(`"usage"`)) || wire.KindOf(wire.Member(data, "usage")) != wire.Object {
+	if end := bytes.TrimRight(data, " \t\r\n"); len(end) == 0 || end[len(end)-1] != '}' {
 		return false
 	}
-	choices := wire.Member(data, "choices")
-	if choices == nil || wire.IsNull(choices) {
-		return true
+	usage := false
+	for name, value := range wire.Members(data) {
+		switch string(name) {
+		case "usage":
+			usage = wire.KindOf(value) == wire.Object
+		case "choices":
+			if !wire.IsNull(value) && !emptyArray(value) {
+				return false
+			}
+		case "error":
+			if !wire.IsNull(value) {
+				return false
+			}
+		}
 	}
-	if wire.KindOf(choices) != wire.Array {
-		return false
-	}
-	for range wire.Elements(choices) {
-		return false
-	}
-	return true
+	return usage
+}
+
+func emptyArray(value []byte) bool {
+	return len(value) > 1 && value[0] == '[' && len(bytes.TrimSpace(value[1:len(value)-1])) == 0
 }
 
 // withhold passes a stream of server-sent events on, except for usage-only events. It

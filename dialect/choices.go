@@ -210,33 +210,3 @@ func (c *Choices) readChoices(choices []byte, s *summary) {
 		s.done = s.done && done
 	}
 }
-
-// UsageOnly reports whether data is the chunk that stream_options.include_usage adds to
-// a stream of choices: one with a usage object, no choices and no error.
-func UsageOnly(data []byte) bool {
-	if !anyAfter(data, `"usage"`, func(v []byte, ok bool) bool {
-		return ok && bytes.HasPrefix(v, []byte("{"))
-	}) || !Whole(data) {
-		return false
-	}
-	usage := false
-	for name, value := range wire.Members(data) {
-		switch string(name) {
-		case "usage":
-			usage = IsObject(value)
-		case "choices":
-			if !absent(value) && !emptyArray(value) {
-				return false
-			}
-		case "error":
-			if !absent(value) {
-				return false
-			}
-		}
-	}
-	return usage
-}
-
-func emptyArray(value []byte) bool {
-	return len(value) > 1 && value[0] == '[' && len(bytes.Trim(value[1:len(value)-1], space)) == 0
-}

@@ -11,9 +11,9 @@ import "github.com/llmproxy/llmproxy"
 // it is larger. Perplexity's deep research counts citations and reasoning beside both,
 // and leaves them out of its total as well.
 //
-// Where no reading fits, the counts are inconsistent. The totals then stand as reported,
-// and the parts that do not fit into them are left out. The result is consistent in the
-// sense of [llmproxy.Usage.Consistent] in any case.
+// Where no reading fits, the counts are inconsistent. Nothing that was reported is lost
+// then: totals, cached tokens and reasoning stand as they came, though a part is larger
+// than its total. Whoever prices such a usage has to go by the totals.
 func (c *Counters) Usage(convention Convention) (u llmproxy.Usage, inconsistent bool) {
 	n := reading{Counters: *c}
 	n.complete()
@@ -95,7 +95,8 @@ func (r *reading) splitPrompt(u *llmproxy.Usage) {
 	room := r.n[prompt]
 	if r.n[cached]+r.n[written] > room {
 		r.inconsistent = true
-		r.n[cached], r.n[written] = 0, 0
+		u.CacheRead, u.CacheWrite = r.n[cached], r.n[written]
+		return
 	}
 	sounds, images := r.splitCached()
 	read, audio, image := r.n[cached]-sounds-images, r.n[promptAudio]-sounds, r.n[promptImage]-images
@@ -137,7 +138,8 @@ func (r *reading) splitCompletion(u *llmproxy.Usage, convention Convention) {
 	room := r.n[completion]
 	if r.n[reasoning] > room {
 		r.inconsistent = true
-		r.n[reasoning] = 0
+		u.Reasoning = r.n[reasoning]
+		return
 	}
 	if convention == Images && !r.has(completionImage) {
 		// Details are often absent: https://github.com/BerriAI/litellm/issues/31142

@@ -322,36 +322,6 @@ func TestBody(t *testing.T) {
 	}
 }
 
-func TestUsageOnly(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		chunk string
-		want  bool
-	}{
-		{`{"choices":[],"usage":{"prompt_tokens":1}}`, true},
-		{`{"choices":[ ],"usage":{"prompt_tokens":1}}`, true},
-		{`{"choices":null,"usage":{}}`, true},
-		{`{"usage" : {"prompt_tokens":1}, "object":"chat.completion.chunk"}`, true},
-		{` {"choices":[],"usage":{"prompt_tokens":1},"error":null} ` + "\n", true},
-		{`{"choices":[{"delta":{}}],"usage":{"prompt_tokens":1}}`, false},
-		{`{"choices":[],"usage":null}`, false},
-		{`{"choices":[]}`, false},
-		{`{"choices":[],"usage":"{}"}`, false},
-		{`{"choices":[],"usage":{"prompt_tokens":1},"error":{"code":1}}`, false},
-		{`{"choices":[],"prompt_filter_results":[{"usage":{"a":1}}]}`, false},
-		{`{"choices":[],"usage":{"prompt_tokens":1}`, false},
-		{`{"choices":[],"usage":{"prompt_tokens":1},`, false},
-		{`{"choices":{},"usage":{}}`, false},
-		{`[{"choices":[],"usage":{}}]`, false},
-		{`[DONE]`, false},
-		{``, false},
-	} {
-		if got := chat.UsageOnly([]byte(tt.chunk)); got != tt.want {
-			t.Errorf("UsageOnly(%s) = %v, want %v", tt.chunk, got, tt.want)
-		}
-	}
-}
-
 // frames are chunks without news after the first.
 func frames() map[string][]byte {
 	return map[string][]byte{
@@ -370,9 +340,6 @@ func TestNoAllocations(t *testing.T) {
 		dialecttest.Write(x, first, len(first))
 		if n := testing.AllocsPerRun(100, func() { x.Frame(wire.Frame{Data: data}) }); n != 0 {
 			t.Errorf("%s: %v allocations a frame, want 0", name, n)
-		}
-		if n := testing.AllocsPerRun(100, func() { chat.UsageOnly(data) }); n != 0 {
-			t.Errorf("%s: UsageOnly makes %v allocations, want 0", name, n)
 		}
 	}
 }

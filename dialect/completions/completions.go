@@ -9,7 +9,3 @@ import (
 
 // New returns the reader of one answer.
 func New() llmproxy.ResponseExtractor { return &dialect.Choices{} }
-
-// UsageOnly reports whether data, a chunk of a stream, is the one that
-// stream_options.include_usage causes. It allocates nothing.
-func UsageOnly(data []byte) bool { return dialect.UsageOnly(data) }

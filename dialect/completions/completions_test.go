@@ -52,16 +52,3 @@ func TestAnswers(t *testing.T) {
 		})
 	}
 }
-
-func TestUsageOnly(t *testing.T) {
-	t.Parallel()
-	for chunk, want := range map[string]bool{
-		`{"object":"text_completion","choices":[],"usage":{"prompt_tokens":1}}`:            true,
-		`{"object":"text_completion","choices":[{"text":""}],"usage":{"prompt_tokens":1}}`: false,
-		`{"object":"text_completion","choices":[],"usage":null}`:                           false,
-	} {
-		if got := completions.UsageOnly([]byte(chunk)); got != want {
-			t.Errorf("UsageOnly(%s) = %v, want %v", chunk, got, want)
-		}
-	}
-}
