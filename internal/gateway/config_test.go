@@ -3,7 +3,9 @@ package gateway
 import (
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/llmproxy/llmproxy"
 	"github.com/llmproxy/llmproxy/providers/openai_compatible"
 )
 
@@ -38,6 +40,19 @@ func TestSize(t *testing.T) {
 		if got != tt.want || (err == nil) != (tt.want != 0) {
 			t.Errorf("%q: got %d, %v, want %d", tt.in, got, err, tt.want)
 		}
+	}
+}
+
+func TestDisconnect(t *testing.T) {
+	t.Parallel()
+	var c Config
+	c.withDefaults()
+	if got, want := c.Disconnect.router(), llmproxy.Drain(30*time.Second); got != want {
+		t.Errorf("by default: got %v, want %v", got, want)
+	}
+	c.Disconnect.Policy = policyCancel
+	if got := c.Disconnect.router(); got != llmproxy.Cancel {
+		t.Errorf("cancel: got %v, want %v", got, llmproxy.Cancel)
 	}
 }
 

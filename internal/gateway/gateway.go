@@ -169,7 +169,7 @@ func Run(ctx context.Context, stop <-chan struct{}, s Source, w io.Writer) error
 	if err != nil {
 		return err
 	}
-	logger.Info("listening", "address", addressOf(l), "providers", strings.Join(c.providerNames(), ","), "config", c.File)
+	logger.Info("listening", "address", addressOf(l), "providers", strings.Join(c.providerNames(), ","), "config", c.origin())
 	return g.Serve(ctx, stop, l)
 }
 
@@ -187,12 +187,16 @@ func Check(s Source, w io.Writer) error {
 	for _, name := range c.Ignored {
 		fmt.Fprintf(w, "warning: %s is set, but this version does not have its provider yet\n", name)
 	}
-	from := c.File
-	if from == "" {
-		from = "the environment"
-	}
-	fmt.Fprintf(w, "%s: no faults; listens on %s; providers: %s\n", from, c.Listen, strings.Join(c.providerNames(), ", "))
+	fmt.Fprintf(w, "%s: no faults; listens on %s; providers: %s\n", c.origin(), c.Listen, strings.Join(c.providerNames(), ", "))
 	return nil
+}
+
+// origin says where c was read from.
+func (c *Config) origin() string {
+	if c.File == "" {
+		return "the environment"
+	}
+	return c.File
 }
 
 // logger returns the logger that l describes, which writes to w.

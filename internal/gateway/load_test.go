@@ -82,6 +82,17 @@ func TestFaults(t *testing.T) {
     groq: …`,
 		},
 		{
+			name: "a secret inside a key",
+			text: "providers:\n  openai: {api_key: k, \"api:sk-canary\": 1}\n",
+			want: `llmproxy.yaml:2:24: unknown key "api:…" in providers.openai
+    api: …`,
+		},
+		{
+			name: "a secret where the parser gives up",
+			text: "providers:\n  openai:\n    headers:\n    - 'sk:canary'\n     \"canary: x\n",
+			want: `llmproxy.yaml:5:6: this is not valid YAML: could not find end character of double-quoted text`,
+		},
+		{
 			name: "a key of a later version",
 			text: "providers:\n  openai: {api_key: k}\ntls: {cert: a, key: b}\n",
 			want: `llmproxy.yaml:3:1: tls is not supported by this version yet
