@@ -1,5 +1,7 @@
 package llmproxy
 
+import "github.com/llmproxy/llmproxy/wire"
+
 // APIType names a wire format that clients and providers speak. The names are those of
 // usage records.
 type APIType string
@@ -37,6 +39,8 @@ type Operation struct {
 	// path ("/responses/resp_1/cancel"), or on a mount the rest of the client's path
 	// as it stood.
 	Path string
+	// ModelAt is the place of the model in Path, for APIs that have it there.
+	ModelAt wire.Span
 	// Mount says that the path chose the provider.
 	Mount bool
 	// JSON says that the body is a JSON document to be read whole before the provider

@@ -170,6 +170,11 @@ func (a *AutoRouter) Shutdown(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
+	select {
+	case <-a.idle: // both at once
+		return nil
+	default:
+	}
 	a.close()
 	<-a.idle
 	return ctx.Err()

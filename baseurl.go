@@ -69,7 +69,7 @@ func (b BaseURL) Resolve(x *Exchange) (*url.URL, error) {
 		}
 	}
 	u := b.root
-	if err := setPath(&u, b.root.EscapedPath()+prefix+x.Operation.Path); err != nil {
+	if err := setPath(&u, b.root.EscapedPath()+prefix+x.UpstreamPath()); err != nil {
 		return nil, BadRequest("the path is not validly percent-encoded")
 	}
 	return &u, nil

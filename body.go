@@ -1,9 +1,11 @@
 package llmproxy
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 
 	"github.com/llmproxy/llmproxy/wire"
 )
@@ -21,6 +23,7 @@ type member int
 
 const (
 	memberModel member = iota
+	memberModelID
 	memberStream
 	memberStreamOptions
 	memberInput
@@ -37,7 +40,7 @@ const (
 )
 
 var memberNames = wire.NewNames(
-	"model", "stream", "stream_options", "input", "prompt", "contents", "messages",
+	"model", "modelId", "stream", "stream_options", "input", "prompt", "contents", "messages",
 	"max_tokens", "max_completion_tokens", "max_output_tokens", "service_tier",
 	"previous_response_id", "background",
 )
@@ -84,9 +87,16 @@ func (b *Body) int(m member) int64 {
 // metadata reads what the members say. It fails when model is not a string; a wrong type
 // anywhere else is for the provider to refuse.
 func (b *Body) metadata() (m BodyMetadata, err *Error) {
-	if v := b.value(memberModel); v != nil && !wire.IsNull(v) {
-		var ok bool
-		if m.Model, ok = wire.String(v); !ok {
+	for _, member := range [...]member{memberModelID, memberModel} {
+		v := b.value(member)
+		if v == nil || wire.IsNull(v) {
+			continue
+		}
+		model, ok := wire.String(v)
+		switch {
+		case ok:
+			m.Model = model
+		case member == memberModel:
 			return m, badMember("model", "the member model must be a string")
 		}
 	}
@@ -98,6 +108,40 @@ func (b *Body) metadata() (m BodyMetadata, err *Error) {
 	m.MaxTokens = max(b.int(memberMaxTokens), b.int(memberMaxCompletionTokens), b.int(memberMaxOutputTokens))
 	return m, nil
 }
+
+// withoutRouting returns the edits that remove the members that only routed, with their
+// names. A member that begins the object takes the comma after it along, any other the
+// one before it, so that what remains is an object whichever of them are neighbours.
+func (b *Body) withoutRouting() (edits []wire.Edit) {
+	var spans []wire.Span
+	for _, m := range [...]member{memberModel, memberModelID, memberStream} {
+		if b.has(m) {
+			spans = append(spans, b.spans[m])
+		}
+	}
+	slices.SortFunc(spans, func(x, y wire.Span) int { return x.Start - y.Start })
+	begins := b.root.Start + 1 // where the object's first member that stays could begin
+	for _, at := range spans {
+		// Back over the colon to the name, whose first quote is the nearest but one: a
+		// name that is ours holds none, however it is spelled.
+		at.Start = bytes.LastIndexByte(b.bytes[:at.Start], ':')
+		at.Start = bytes.LastIndexByte(b.bytes[:at.Start], '"')
+		at.Start = bytes.LastIndexByte(b.bytes[:at.Start], '"')
+		before := bytes.TrimRight(b.bytes[begins:at.Start], jsonSpace)
+		after := b.bytes[at.End:]
+		switch rest := bytes.TrimLeft(after, jsonSpace); {
+		case len(before) > 0:
+			at.Start = begins + len(before) - len(",")
+		case rest[0] == ',':
+			at.End += len(after) - len(bytes.TrimLeft(rest[1:], jsonSpace))
+			begins = at.End
+		}
+		edits = append(edits, wire.Edit{Span: at})
+	}
+	return edits
+}
+
+const jsonSpace = " \t\r\n"
 
 // readBody reads r's JSON body, decoded, under the limits.
 func (a *AutoRouter) readBody(s sink, r *http.Request) (text []byte, decoded bool, err *Error) {

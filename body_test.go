@@ -45,6 +45,29 @@ func TestIncludeUsage(t *testing.T) {
 	}
 }
 
+// Members that only routed are removed with their names and commas.
+func TestWithoutRouting(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ in, want string }{
+		{`{"model":"m","contents":[]}`, `{"contents":[]}`},
+		{`{"contents":[], "model" : "m" , "stream":true}`, `{"contents":[] }`},
+		{`{"contents":[], "model" : "m" }`, `{"contents":[] }`},
+		{`{"a":1,"stream":false,"contents":[]}`, `{"a":1,"contents":[]}`},
+		{`{"model":"m"}`, `{}`},
+		{`{ "mod\u0065l":"m\"," , "x":":\"" }`, `{ "x":":\"" }`},
+		{"{\n  \"modelId\": \"m\",\n  \"messages\": []\n}", "{\n  \"messages\": []\n}"},
+		{`{"contents":[]}`, `{"contents":[]}`},
+	} {
+		b, err := ParseBody([]byte(tt.in))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(wire.Splice(b.bytes, b.withoutRouting()...)); got != tt.want {
+			t.Errorf("%s: got %s, want %s", tt.in, got, tt.want)
+		}
+	}
+}
+
 func TestUsageOnly(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

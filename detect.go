@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/llmproxy/llmproxy/wire"
 )
 
 // target is what the method, path and header of a request say.
@@ -61,9 +63,7 @@ func detect(r *http.Request, fixed bool) (target, *Error) {
 		}
 	}
 	if fixed {
-		op := onMount(post, isJSON, path)
-		op.Mount, op.Path = true, path
-		return target{op: op}, nil
+		return onMount(post, isJSON, path), nil
 	}
 	if rest != path {
 		return target{}, routeNotFound()
@@ -73,9 +73,9 @@ func detect(r *http.Request, fixed bool) (target, *Error) {
 	if err != nil || rest == "" {
 		return target{}, routeNotFound()
 	}
-	op := onMount(post, isJSON, rest)
-	op.Mount, op.Path = true, rest
-	return target{op: op, provider: name}, nil
+	t := onMount(post, isJSON, rest)
+	t.provider = name
+	return t, nil
 }
 
 // segment cuts the first segment off path: "/a/b" gives "a" and "/b".
@@ -109,13 +109,20 @@ func listed(post, isJSON bool, path string) (t target, ok bool) {
 		t.op.JSON = post && (rest == "" || rest == "/count_tokens")
 		t.op.Metered = post && rest == ""
 	case first == "v1beta" && strings.HasPrefix(rest, "/models"):
-		return geminiPath(post, rest), true
+		if t = modelsPath(rest); !post || t.op.API != APIGenerateContent {
+			t = target{op: Operation{API: APIGenerateContent}}
+		}
+		t.op.Path = rest
 	case first == "model":
-		return bedrockPath(post, path)
+		if t, ok = bedrockPath(post, path); !ok {
+			return target{}, false
+		}
+		t.op.Path = path
 	case first == "v2" && (rest == "/chat" || rest == "/embed" || rest == "/rerank"):
 		t.op.Path, t.op.API, t.op.JSON, t.op.Metered = rest, APICohere, post, post
 	case first == "openai" && strings.HasPrefix(rest, "/deployments/"):
-		return azurePath(post, path), true
+		t = onMount(post, isJSON, path)
+		t.op.Mount = false
 	case first == "images":
 		t.op.API, t.op.JSON, t.op.Metered = APIImages, isJSON, post
 	case shared[first]:
@@ -144,48 +151,90 @@ func openAIPath(path string) (api APIType, metered, ok bool) {
 }
 
 // onMount recognises the API of a path below a mount by its last segments: providers
-// serve the same APIs below different paths.
-func onMount(post, isJSON bool, path string) (op Operation) {
-	if !post {
-		return op
-	}
-	path = strings.TrimSuffix(path, "/")
-	for rest := path; rest != ""; {
-		if api, metered, ok := openAIPath(rest); ok {
-			return Operation{API: api, JSON: true, Metered: metered}
+// serve the same APIs below different paths. The path stays as it is.
+func onMount(post, isJSON bool, path string) (t target) {
+	if post {
+		for rest := strings.TrimSuffix(path, "/"); rest != ""; _, rest = segment(rest) {
+			var ok bool
+			if t, ok = byEnd(isJSON, rest); ok {
+				if at := &t.op.ModelAt; at.Found() {
+					at.Start, at.End = at.Start+len(path)-len(rest), at.End+len(path)-len(rest)
+				}
+				break
+			}
 		}
-		switch rest {
-		case "/images/generations", "/images/edits", "/images/variations":
-			return Operation{API: APIImages, JSON: isJSON, Metered: true}
-		}
-		_, rest = segment(rest)
 	}
-	return op
+	t.op.Mount, t.op.Path = true, path
+	return t
 }
 
-// geminiPath reads /models/{model}:{verb}; the model may hold slashes.
-func geminiPath(post bool, path string) target {
-	t := target{op: Operation{API: APIGenerateContent, Path: path}}
+// byEnd recognises the end of a path that is posted to.
+func byEnd(isJSON bool, path string) (target, bool) {
+	if api, metered, ok := openAIPath(path); ok {
+		return target{op: Operation{API: api, JSON: true, Metered: metered}}, true
+	}
+	switch path {
+	case "/images/generations", "/images/edits", "/images/variations":
+		return target{op: Operation{API: APIImages, JSON: isJSON, Metered: true}}, true
+	case "/messages", "/messages/count_tokens":
+		return target{op: Operation{API: APIMessages, JSON: true, Metered: path == "/messages"}}, true
+	case "/v2/chat", "/v2/embed", "/v2/rerank":
+		return target{op: Operation{API: APICohere, JSON: true, Metered: true}}, true
+	}
+	switch first, rest := segment(path); first {
+	case "models":
+		t := modelsPath(path)
+		return t, t.op.JSON
+	case "model":
+		return bedrockPath(true, path)
+	case "deployments":
+		name, _ := segment(rest)
+		if api, metered, ok := openAIPath(rest[min(len(rest), len("/")+len(name)):]); ok {
+			t := target{op: Operation{API: api, JSON: true, Metered: metered}}
+			t.setModel(path, len("/deployments/"), len("/deployments/")+len(name))
+			return t, true
+		}
+	}
+	return target{}, false
+}
+
+// setModel notes that path has the model at [start, end).
+func (t *target) setModel(path string, start, end int) {
+	if model, err := url.PathUnescape(path[start:end]); err == nil && model != "" {
+		t.model, t.op.ModelAt = model, wire.Span{Start: start, End: end}
+	}
+}
+
+// modelsPath reads /models/{model}:{verb}, of Gemini's API and of Vertex AI, which has
+// Anthropic's models under verbs of their own. The model may hold slashes.
+func modelsPath(path string) (t target) {
 	i := strings.LastIndexByte(path, ':')
-	if i < 0 || !post {
+	if i < 0 {
 		return t
 	}
-	verb := path[i+1:]
-	if model, err := url.PathUnescape(strings.TrimPrefix(path[:i], "/models/")); err == nil {
-		t.model = model
-	}
 	t.op.JSON = true
-	t.op.Metered = verb != "countTokens"
-	t.streams = verb == "streamGenerateContent"
+	switch verb := path[i+1:]; verb {
+	case "generateContent", "embedContent", "batchEmbedContents":
+		t.op.API, t.op.Metered = APIGenerateContent, true
+	case "streamGenerateContent":
+		t.op.API, t.op.Metered, t.streams = APIGenerateContent, true, true
+	case "countTokens":
+		t.op.API = APIGenerateContent
+	case "rawPredict", "streamRawPredict":
+		t.op.API = APIMessages
+		t.op.Metered = !strings.HasSuffix(path[:i], "/count-tokens")
+	default:
+		return target{}
+	}
+	t.setModel(path, len("/models/"), i)
 	return t
 }
 
 // bedrockPath reads /model/{id}/{verb}; the id is one escaped segment or bare segments.
-func bedrockPath(post bool, path string) (target, bool) {
+func bedrockPath(post bool, path string) (t target, ok bool) {
 	i := strings.LastIndexByte(path, '/')
-	id, verb := path[:i], path[i+1:]
-	t := target{op: Operation{Path: path, JSON: post}}
-	switch verb {
+	t.op.JSON = post
+	switch verb := path[i+1:]; verb {
 	case "converse", "converse-stream":
 		t.op.API, t.op.Metered = APIConverse, post
 	case "invoke", "invoke-with-response-stream":
@@ -195,26 +244,11 @@ func bedrockPath(post bool, path string) (target, bool) {
 	default:
 		return target{}, false
 	}
-	model, err := url.PathUnescape(strings.TrimPrefix(id, "/model/"))
-	if err != nil || model == "" || id == "/model" {
-		return target{}, false
+	t.streams = strings.HasSuffix(path, "stream")
+	if i > len("/model/") {
+		t.setModel(path, len("/model/"), i)
 	}
-	t.model = model
-	t.streams = strings.HasSuffix(verb, "stream")
-	return t, true
-}
-
-// azurePath reads /openai/deployments/{name}/….
-func azurePath(post bool, path string) target {
-	t := target{op: Operation{Path: path}}
-	name, rest := segment(strings.TrimPrefix(path, "/openai/deployments"))
-	if model, err := url.PathUnescape(name); err == nil {
-		t.model = model
-	}
-	if api, metered, ok := openAIPath(rest); ok && post {
-		t.op.API, t.op.JSON, t.op.Metered = api, true, metered
-	}
-	return t
+	return t, t.model != ""
 }
 
 // apiOfBody tells the API of a request on "/" by its members and its provider's APIs.
@@ -222,13 +256,10 @@ func apiOfBody(b *Body, p Provider) (APIType, *Error) {
 	speaks := func(api APIType) bool { _, ok := p.API(api); return ok }
 	switch {
 	case b.has(memberMessages):
-		switch {
-		case speaks(APIChatCompletions):
-			return APIChatCompletions, nil
-		case speaks(APIConverse):
-			return APIConverse, nil
-		case speaks(APIMessages):
-			return APIMessages, nil
+		for _, api := range [...]APIType{APIConverse, APIChatCompletions, APIMessages, APICohere} {
+			if speaks(api) {
+				return api, nil
+			}
 		}
 		return APIChatCompletions, nil
 	case b.has(memberInput):
@@ -241,12 +272,44 @@ func apiOfBody(b *Body, p Provider) (APIType, *Error) {
 	return "", BadRequest("cannot tell the API of this body: want a member messages, input, prompt or contents")
 }
 
-// pathOf is where an API's requests go below a provider's API path.
-var pathOf = map[APIType]string{
-	APIChatCompletions: "/chat/completions",
-	APICompletions:     "/completions",
-	APIResponses:       "/responses",
-	APIMessages:        "/messages",
+// settleOn makes x, a request on "/", one of api: it decides where it goes below a provider's API
+// path, and whether it carries members that only routed.
+func (x *Exchange) settleOn(api APIType) {
+	op := &x.Operation
+	op.API = api
+	at := func(before, after string) {
+		model := escapeModel(x.Meta.Model)
+		op.Path = before + model + after
+		op.ModelAt = wire.Span{Start: len(before), End: len(before) + len(model)}
+		x.bare = true
+	}
+	switch api {
+	case APIChatCompletions:
+		op.Path = "/chat/completions"
+	case APICompletions:
+		op.Path = "/completions"
+	case APIResponses:
+		op.Path = "/responses"
+	case APIMessages:
+		op.Path = "/messages"
+	case APICohere:
+		op.Path = "/chat"
+	case APIConverse:
+		verb := "/converse"
+		if x.Meta.Stream {
+			verb = "/converse-stream"
+		}
+		at("/model/", verb)
+	case APIGenerateContent:
+		verb := ":generateContent"
+		if x.Meta.Stream {
+			verb = ":streamGenerateContent"
+			if !strings.Contains(x.RawQuery, "alt=") {
+				x.RawQuery = strings.TrimPrefix(x.RawQuery+"&alt=sse", "&")
+			}
+		}
+		at("/models/", verb)
+	}
 }
 
 // isJSON reports whether a Content-Type is JSON's.

@@ -64,6 +64,14 @@ func TestDetect(t *testing.T) {
 		{"POST", "/openai/v1/responses/resp_1/cancel", "", want{path: "/v1/responses/resp_1/cancel", provider: "openai"}},
 		{"POST", "/openai/v1/images/edits", "multipart/form-data; boundary=x", want{api: "images", path: "/v1/images/edits", provider: "openai", metered: true}},
 		{"GET", "/openai/v1/models/a%2Fb", "", want{path: "/v1/models/a%2Fb", provider: "openai"}},
+		{"POST", "/anthropic/v1/messages?beta=true", "", want{api: "messages", path: "/v1/messages", provider: "anthropic", json: true, metered: true}},
+		{"POST", "/anthropic/v1/messages/count_tokens", "", want{api: "messages", path: "/v1/messages/count_tokens", provider: "anthropic", json: true}},
+		{"POST", "/anthropic/v1/messages/batches", jsonType, want{path: "/v1/messages/batches", provider: "anthropic"}},
+		{"POST", "/googleai/v1beta/models/gemini-3:streamGenerateContent?alt=sse", "", want{api: "generate_content", path: "/v1beta/models/gemini-3:streamGenerateContent", provider: "googleai", model: "gemini-3", json: true, metered: true, streams: true}},
+		{"POST", "/vertex/v1/projects/p/locations/l/publishers/anthropic/models/claude-4@20250101:streamRawPredict", "", want{api: "messages", path: "/v1/projects/p/locations/l/publishers/anthropic/models/claude-4@20250101:streamRawPredict", provider: "vertex", model: "claude-4@20250101", json: true, metered: true}},
+		{"POST", "/bedrock/model/amazon.nova-v1%3A0/converse", "", want{api: "converse", path: "/model/amazon.nova-v1%3A0/converse", provider: "bedrock", model: "amazon.nova-v1:0", json: true, metered: true}},
+		{"POST", "/azure/openai/deployments/d/embeddings?api-version=1", "", want{api: "embeddings", path: "/openai/deployments/d/embeddings", provider: "azure", model: "d", json: true, metered: true}},
+		{"POST", "/cohere/v2/rerank", "", want{api: "cohere", path: "/v2/rerank", provider: "cohere", json: true, metered: true}},
 		{"PUT", "/my-vllm/anything/at%20all/", "", want{path: "/anything/at%20all/", provider: "my-vllm"}},
 	} {
 		r := httptest.NewRequest(tt.method, tt.target, nil)
@@ -128,5 +136,46 @@ func TestUpgrade(t *testing.T) {
 		if got := upgrade(http.Header{"Connection": tt.connection, "Upgrade": {tt.upgrade}}); got != tt.want {
 			t.Errorf("Connection %q, Upgrade %q: got %t", tt.connection, tt.upgrade, got)
 		}
+	}
+}
+
+// The model of a path is replaced in its place and nowhere else.
+func TestUpstreamPath(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ target, model, want string }{
+		{"/v1beta/models/gemini/gemini-3:generateContent", "gemini-3", "/models/gemini-3:generateContent"},
+		{"/v1beta/models/gemini-3:generateContent", "", "/models/gemini-3:generateContent"},
+		{"/model/bedrock%2Fus.amazon.nova-v1%3A0/converse-stream", "us.amazon.nova-v1:0", "/model/us.amazon.nova-v1%3A0/converse-stream"},
+		{"/model/bedrock/amazon.nova/invoke", "arn:aws:x/y", "/model/arn%3Aaws%3Ax%2Fy/invoke"},
+		{"/openai/deployments/azure%2Fd/chat/completions", "../d", "/openai/deployments/..%2Fd/chat/completions"},
+		{"/v1/chat/completions", "gpt-5", "/chat/completions"},
+	} {
+		got, err := detect(httptest.NewRequest("POST", tt.target, nil), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := &Exchange{Operation: got.op, Route: Route{Model: tt.model}, Meta: BodyMetadata{Model: got.model}}
+		if path := x.UpstreamPath(); path != tt.want {
+			t.Errorf("%s with %s: got %s, want %s", tt.target, tt.model, path, tt.want)
+		}
+	}
+}
+
+func TestUpstreamQuery(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ query, want string }{
+		{"key=secret", ""},
+		{"alt=sse&key=secret&x=%20", "alt=sse&x=%20"},
+		{"k%65y=secret&a=1", "a=1"},
+		{"monkey=1&keys=2", "monkey=1&keys=2"},
+		{"beta=true", "beta=true"},
+	} {
+		got := upstreamQuery(tt.query, Settings{KeyQuery: "key"})
+		if got != tt.want {
+			t.Errorf("%s: got %s, want %s", tt.query, got, tt.want)
+		}
+	}
+	if got := upstreamQuery("key=own", Settings{KeyQuery: "key", ClientKeys: true}); got != "key=own" {
+		t.Errorf("with the client's keys: got %s", got)
 	}
 }

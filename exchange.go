@@ -3,6 +3,8 @@ package llmproxy
 import (
 	"io"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/llmproxy/llmproxy/wire"
@@ -38,6 +40,7 @@ type Exchange struct {
 	// Tags are the labels the client gave with X-Gateway-Tags.
 	Tags map[string]string
 
+	bare   bool      // the API has no members model and stream: they only routed
 	upload io.Reader // an opaque body; nil where there is none
 	length int64     // of upload; -1 when unknown
 }
@@ -61,4 +64,20 @@ func (x *Exchange) UpstreamModel() string {
 		return x.Route.Model
 	}
 	return x.Meta.Model
+}
+
+// UpstreamPath returns the operation's path as the provider gets it: with the model it
+// has there, for APIs that have the model in the path.
+func (x *Exchange) UpstreamPath() string {
+	op := &x.Operation
+	if !op.ModelAt.Found() || x.Route.Model == "" || x.Route.Model == x.Meta.Model {
+		return op.Path
+	}
+	return op.Path[:op.ModelAt.Start] + escapeModel(x.Route.Model) + op.Path[op.ModelAt.End:]
+}
+
+// escapeModel makes model one segment of a path. A colon would end it in Gemini's paths,
+// and is escaped in Bedrock's by the SDKs.
+func escapeModel(model string) string {
+	return strings.ReplaceAll(url.PathEscape(model), ":", "%3A")
 }

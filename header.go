@@ -2,6 +2,7 @@ package llmproxy
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 )
 
@@ -130,4 +131,39 @@ func parseTags(values []string) (map[string]string, *Error) {
 		}
 	}
 	return tags, nil
+}
+
+// providerRequestID returns a provider's own name for an exchange, which its support
+// asks for.
+func providerRequestID(h http.Header) string {
+	for _, name := range [...]string{"X-Request-Id", "Request-Id", "X-Amzn-Requestid", "Apim-Request-Id", "X-Goog-Request-Id", "Mistral-Correlation-Id"} {
+		if v := h.Get(name); v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// upstreamQuery returns what of the client's query travels on: all of it as it stands,
+// less a parameter that carries the client's key.
+func upstreamQuery(query string, s Settings) string {
+	if s.KeyQuery == "" || s.ClientKeys || query == "" {
+		return query
+	}
+	var kept []string
+	for pair := range strings.SplitSeq(query, "&") {
+		name, _, _ := strings.Cut(pair, "=")
+		if plain, err := url.QueryUnescape(name); err != nil || plain != s.KeyQuery {
+			kept = append(kept, pair)
+		}
+	}
+	return strings.Join(kept, "&")
+}
+
+// joinQuery joins what a provider's URL needs with what the client sent.
+func joinQuery(own, client string) string {
+	if own == "" || client == "" {
+		return own + client
+	}
+	return own + "&" + client
 }

@@ -33,6 +33,14 @@ type ResponseMetadata struct {
 	// larger than its total, say). Usage then holds the totals as reported.
 	Inconsistent bool
 
+	// ProviderCost is the charge that the provider itself stated, where CostReported.
+	ProviderCost USD
+	CostReported bool
+
+	// Speed and Region are what Anthropic served the answer with and where ("fast",
+	// "us"): both have prices of their own. "" if not said.
+	Speed, Region string
+
 	// ErrorType and ErrorCode are the provider's own, of an error it reported in the
 	// body or in the stream; "" if it reported none. Its message is not kept: providers
 	// quote prompts and keys in it.

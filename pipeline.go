@@ -150,7 +150,7 @@ func (e *run) admit(t target, fixed Provider) *Error {
 		if err != nil {
 			return err
 		}
-		x.Operation.API, x.Operation.Path = api, pathOf[api]
+		x.settleOn(api)
 	}
 	if x.Meta.Stream {
 		x.Transport = TransportSSE
@@ -252,7 +252,8 @@ func (e *run) attempt(ctx context.Context, x *Exchange) (*Reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	u.RawQuery = x.RawQuery
+	settings := p.Settings()
+	u.RawQuery = joinQuery(u.RawQuery, upstreamQuery(x.RawQuery, settings))
 	metered := e.a.metering && x.Operation.Metered && api.NewExtractor != nil
 
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -262,7 +263,6 @@ func (e *run) attempt(ctx context.Context, x *Exchange) (*Reply, error) {
 			cancel(errClosed)
 		}
 	}()
-	settings := p.Settings()
 	req := (&http.Request{
 		Method: x.Method, URL: u, Host: u.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header:        requestHeader(x.Header, settings.ClientKeys, e.decoded),
@@ -273,7 +273,10 @@ func (e *run) attempt(ctx context.Context, x *Exchange) (*Reply, error) {
 	switch {
 	case x.Body != nil:
 		edits := slices.Clone(x.Edits)
-		if x.Route.Model != "" && x.Route.Model != x.Meta.Model && x.Body.has(memberModel) {
+		switch {
+		case x.bare:
+			edits = append(edits, x.Body.withoutRouting()...)
+		case x.Route.Model != "" && x.Route.Model != x.Meta.Model && x.Body.has(memberModel):
 			edits = append(edits, wire.Edit{Span: x.Body.spans[memberModel], New: wire.AppendString(nil, x.Route.Model)})
 		}
 		if metered && x.Meta.Stream && api.IncludeUsage && !x.Meta.IncludeUsage &&
@@ -329,7 +332,7 @@ func (e *run) attempt(ctx context.Context, x *Exchange) (*Reply, error) {
 		return nil, failure
 	}
 	at.Status = resp.StatusCode
-	e.rec.ProviderRequestID = resp.Header.Get("X-Request-Id")
+	e.rec.ProviderRequestID = providerRequestID(resp.Header)
 	if (resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden) && !settings.ClientKeys {
 		_ = resp.Body.Close()
 		failure := providerAuth(p)
@@ -392,7 +395,11 @@ func (e *run) newReply(x *Exchange, resp *http.Response, stream *bodyStream) *Re
 
 // meter puts a tap on reply, and withholds what only the meter asked for.
 func (e *run) meter(x *Exchange, reply *Reply, stream *bodyStream, api API, asked bool) {
-	t := newTap(api.NewExtractor(), x.Operation.API, x.Route.Provider.Name(), reply.Header.Get("Content-Type"), e.a.limits.Frame)
+	extractor := api.NewExtractor()
+	if h, ok := extractor.(HeaderExtractor); ok {
+		h.Header(reply.Header)
+	}
+	t := newTap(extractor, x.Operation.API, x.Route.Provider.Name(), reply.Header.Get("Content-Type"), e.a.limits.Frame)
 	reply.Tap, reply.tap = t, t
 	stream.tap = t
 	if asked && t.framing == framingSSE && reply.StatusCode < 300 {

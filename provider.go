@@ -56,7 +56,8 @@ type Routing struct {
 
 // URLResolver says where a request goes.
 type URLResolver interface {
-	// Resolve returns the URL of x's operation, without the query. It returns an
+	// Resolve returns the URL of x's operation. Its query, if it has one, goes before the
+	// client's. It returns an
 	// *Error when the exchange cannot be expressed as a URL of the provider.
 	Resolve(x *Exchange) (*url.URL, error)
 }
@@ -100,6 +101,17 @@ type Settings struct {
 	// Timeout bounds the wait for the header of an answer; 0 means
 	// Limits.ResponseHeaderTimeout.
 	Timeout time.Duration
+	// KeyQuery names the query parameter in which the provider's clients may send their
+	// key; it travels no further than any other credential. "" means that there is none.
+	KeyQuery string
+}
+
+// HeaderExtractor is a [ResponseExtractor] that also reads the header of the answer, which
+// some providers report usage in.
+type HeaderExtractor interface {
+	ResponseExtractor
+	// Header is shown the answer's header before the first frame. It must not be kept.
+	Header(h http.Header)
 }
 
 // BaseProvider is a [Provider] made of parts. Its zero value speaks no API.

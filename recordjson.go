@@ -108,8 +108,8 @@ func (r *Record) MarshalJSON() ([]byte, error) {
 		Usage: r.Usage.json(), UsageSource: r.UsageSource, Inconsistent: r.Inconsistent, Unread: r.Unread,
 		CostState: r.CostState, DurationMS: r.Duration.Milliseconds(), TTFTMS: r.TTFT.Milliseconds(), Tags: r.Tags,
 	}
-	if r.CostState == CostFree {
-		j.CostUSD = "0"
+	if r.CostState == CostFree || r.CostState == CostProvider {
+		j.CostUSD = r.Cost.String()
 	}
 	for _, a := range r.Attempts {
 		j.Attempts = append(j.Attempts, attemptJSON(a))
@@ -151,6 +151,9 @@ func (r *Record) LogValue() slog.Value {
 		attrs = append(attrs, slog.Any("usage", r.Usage))
 	}
 	str("usage_source", string(r.UsageSource))
+	if r.CostState == CostProvider {
+		str("cost_usd", r.Cost.String())
+	}
 	str("cost_state", string(r.CostState))
 	attrs = append(attrs, slog.Int64("duration_ms", r.Duration.Milliseconds()))
 	num("ttft_ms", int64(r.TTFT/time.Millisecond))

@@ -121,13 +121,16 @@ func (e *run) judge(end ending) {
 }
 
 // charge says that tokens were consumed: how many, for certain where final is true. No
-// price is known to this version, so there is no cost.
+// price is known to this version, so the only cost is what the provider states.
 func (e *run) charge(final bool) {
 	r := &e.rec
 	r.CostState = CostUnpriced
 	switch {
 	case final:
 		r.UsageSource = UsageProvider
+		if e.meta.CostReported {
+			r.Cost, r.CostState = e.meta.ProviderCost, CostProvider
+		}
 	case e.meta.UsageReported:
 		r.UsageSource = UsagePartial
 	}
