@@ -82,11 +82,7 @@ func (s *Server) chat(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	answers := make([]generation, req.choices)
-	for i := range answers {
-		answers[i] = c.script.generate(&req.prompt)
-	}
-	a := &chatAnswers{call: c, req: req, model: model, answers: answers}
+	a := &chatAnswers{call: c, req: req, model: model, answers: req.generate(&c.script)}
 	switch {
 	case req.stream:
 		return streamReply(a.events()), nil

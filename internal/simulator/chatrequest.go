@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"errors"
+	"slices"
 	"strings"
 )
 
@@ -90,6 +91,11 @@ func (p *prompt) add(m *chatMessage) {
 	if m.Role == "user" || m.Role == "tool" || m.Role == "function" {
 		p.last, p.asks = m.Content.text, m.Role == "user"
 	}
+}
+
+// generate returns the choices, which are all the same.
+func (r *chatRequest) generate(s *Script) []generation {
+	return slices.Repeat([]generation{s.generate(&r.prompt)}, r.choices)
 }
 
 // refusesMaxTokens reports whether model insists on max_completion_tokens.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"net/http"
+	"slices"
 )
 
 // completionsRequest is what matters of a request to Completions.
@@ -53,6 +54,8 @@ func parseCompletions(body []byte) (*completionsRequest, error) {
 		return nil, first(err)
 	case len(texts) == 0:
 		return nil, missing("prompt")
+	case len(texts) > 128:
+		return nil, badRequest("array_above_max_length", "prompt", "'prompt' holds more than 128 texts.")
 	case req.choices < 1 || req.choices > 128:
 		return nil, badRequest("invalid_value", "n", "'n' must be between 1 and 128.")
 	case limit < 0:
@@ -73,6 +76,15 @@ func (r *completionsRequest) tokens() int64 {
 	return n
 }
 
+// generate returns the choices for each prompt; those for one prompt are all the same.
+func (r *completionsRequest) generate(s *Script) []generation {
+	var answers []generation
+	for i := range r.prompts {
+		answers = append(answers, slices.Repeat([]generation{s.generate(&r.prompts[i])}, r.choices)...)
+	}
+	return answers
+}
+
 func (s *Server) completions(c *call) (reply, error) {
 	req, err := parseCompletions(c.body)
 	if err != nil {
@@ -82,12 +94,7 @@ func (s *Server) completions(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	a := &completionAnswers{call: c, req: req, model: model}
-	for i := range req.prompts {
-		for range req.choices {
-			a.answers = append(a.answers, c.script.generate(&req.prompts[i]))
-		}
-	}
+	a := &completionAnswers{call: c, req: req, model: model, answers: req.generate(&c.script)}
 	switch {
 	case req.stream:
 		return streamReply(a.events()), nil

@@ -12,10 +12,10 @@ import (
 const dimensions = 8
 
 type embeddingList struct {
-	Object string         `json:"object"`
-	Data   []embedding    `json:"data"`
-	Model  string         `json:"model"`
-	Usage  embeddingUsage `json:"usage"`
+	Object string          `json:"object"`
+	Data   []embedding     `json:"data"`
+	Model  string          `json:"model"`
+	Usage  *embeddingUsage `json:"usage,omitempty"`
 }
 
 type embedding struct {
@@ -83,8 +83,11 @@ func (s *Server) embeddings(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	tokens := *orElse(c.script.Counts.Prompt, req.tokens())
-	list := embeddingList{Object: "list", Model: model, Usage: embeddingUsage{tokens, tokens}}
+	list := embeddingList{Object: "list", Model: model}
+	if c.script.Report != ReportNone {
+		u := c.script.Counts.apply(Usage{Prompt: req.tokens()})
+		list.Usage = &embeddingUsage{u.Prompt, u.Prompt}
+	}
 	for i, t := range req.input {
 		e := embedding{Object: "embedding", Index: i}
 		vector := embed(t.text, req.length)
@@ -95,13 +98,6 @@ func (s *Server) embeddings(c *call) (reply, error) {
 		list.Data = append(list.Data, e)
 	}
 	return jsonReply(http.StatusOK, list), nil
-}
-
-func orElse(p *int64, n int64) *int64 {
-	if p != nil {
-		return p
-	}
-	return &n
 }
 
 // embed returns the embedding of text: multiples of 1/128 between -1 and 1.

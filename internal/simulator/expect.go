@@ -17,23 +17,13 @@ func UsageOf(path string, body []byte) (Usage, error) {
 		if err != nil {
 			return Usage{}, err
 		}
-		answers := make([]generation, req.choices)
-		for i := range answers {
-			answers[i] = none.generate(&req.prompt)
-		}
-		return none.usage(req.prompt.tokens, answers), nil
+		return none.usage(req.prompt.tokens, req.generate(&none)), nil
 	case strings.HasSuffix(path, "/completions"):
 		req, err := parseCompletions(body)
 		if err != nil {
 			return Usage{}, err
 		}
-		var answers []generation
-		for i := range req.prompts {
-			for range req.choices {
-				answers = append(answers, none.generate(&req.prompts[i]))
-			}
-		}
-		return none.usage(req.tokens(), answers), nil
+		return none.usage(req.tokens(), req.generate(&none)), nil
 	case strings.HasSuffix(path, "/responses"):
 		req, err := parseResponse(body)
 		if err != nil {

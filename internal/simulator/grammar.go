@@ -9,7 +9,7 @@ import (
 
 // Bounds of what a header can ask for.
 const (
-	maxEvents = 1 << 20
+	maxEvents = 1 << 17
 	maxHuge   = 128 << 20
 	maxJSON   = 4 << 30
 )

@@ -46,9 +46,9 @@ type recorder struct {
 // entry is one remembered request.
 type entry struct {
 	recorder *recorder
-	request  Request // guarded by recorder.mu
-	gone     bool    // forgotten: its body is not kept any more; guarded by recorder.mu
-	stop     func() bool
+	request  Request     // guarded by recorder.mu
+	gone     bool        // forgotten: its body is not kept any more; guarded by recorder.mu
+	stop     func() bool // no more news of the request's context
 }
 
 // begin remembers r.
@@ -183,10 +183,14 @@ func (e *entry) depart() {
 	})
 }
 
-// finish notes that the answer is over.
-func (e *entry) finish() {
+// finish notes that the answer is over, and whether the client had left: depart may not
+// have heard of it yet.
+func (e *entry) finish(left bool) {
 	e.stop()
-	e.recorder.change(func() { e.request.Finished = true })
+	e.recorder.change(func() {
+		e.request.Finished = true
+		e.request.Departed = e.request.Departed || left
+	})
 }
 
 // tee returns body, remembering what is read of it.

@@ -28,7 +28,7 @@ func (s *Script) refusal() reply {
 			f.code = s.Code
 		}
 		if s.Code == "insufficient_quota" {
-			f.kind = s.Code
+			f.kind, f.message = s.Code, "You have spent your quota. Waiting does not help."
 		}
 		rep = f.reply()
 	}

@@ -125,7 +125,10 @@ func (r *responseRequest) readInput(d digest) error {
 func (r *responseRequest) add(i int, raw json.RawMessage, d digest) error {
 	var item inputItem
 	var text content
-	err := json.Unmarshal(raw, &item)
+	err := errors.New("no object")
+	if bytes.HasPrefix(raw, []byte("{")) {
+		err = json.Unmarshal(raw, &item)
+	}
 	if err == nil && item.Content != nil {
 		err = json.Unmarshal(item.Content, &text)
 	}

@@ -79,7 +79,8 @@ type call struct {
 // ServeHTTP answers r.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	entry := s.recorder.begin(r)
-	defer entry.finish()
+	// While the handler runs, only the client's departure ends its context.
+	defer func() { entry.finish(r.Context().Err() != nil) }()
 	c := &call{
 		Request:  r,
 		digest:   digestOf(r.Method+" "+r.RequestURI, nil),
@@ -116,7 +117,11 @@ func (s *Server) answer(w http.ResponseWriter, c *call, entry *entry) (reply, er
 	if err == nil && route != nil && route.upload {
 		return route.serve(s, c)
 	}
-	if !script.Early {
+	if script.Early {
+		// Else the server would read on before it answers. HTTP/2 never does.
+		_ = http.NewResponseController(w).EnableFullDuplex()
+		w.Header().Set("Connection", "close")
+	} else {
 		if readErr := s.readBody(c, route != nil); readErr != nil {
 			return reply{}, readErr
 		}
