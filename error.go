@@ -151,6 +151,9 @@ func asError(err error) *Error {
 // not show its text.
 func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	t, _ := detect(r, false)
+	if h := w.Header(); h[headerRequestID] == nil {
+		h[headerRequestID] = []string{newID(time.Now())}
+	}
 	writeError(w, t.op.API, asError(err))
 }
 

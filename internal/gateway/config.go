@@ -14,6 +14,7 @@ type Config struct {
 	Listen          Address          `yaml:"listen"`
 	Auth            Auth             `yaml:"auth"`
 	Insecure        bool             `yaml:"insecure"` // no gateway keys although others can reach the listener
+	Origins         []Origin         `yaml:"origins"`  // of web pages that may call the gateway besides its own
 	Providers       []ProviderConfig `yaml:"providers"`
 	Fallback        string           `yaml:"fallback"`
 	Disconnect      Disconnect       `yaml:"disconnect"`

@@ -108,7 +108,7 @@ func (g *Gateway) server() *http.Server {
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true) // some SDKs open with it
 	return &http.Server{
-		Handler:           g.router,
+		Handler:           sameOrigin(g.router, g.config.Origins),
 		Protocols:         &protocols,
 		ReadHeaderTimeout: time.Duration(g.config.Limits.ReadHeaderTimeout),
 		IdleTimeout:       idleTimeout,

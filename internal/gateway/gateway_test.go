@@ -378,6 +378,46 @@ func TestConfigIsUsed(t *testing.T) {
 	}
 }
 
+// A web page cannot spend the providers' keys, unless its origin was named.
+func TestWebPages(t *testing.T) {
+	t.Parallel()
+	upstream := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{}`) })
+	r := start(t, upstream, func(c *Config) { c.Origins = []Origin{"http://localhost:3000"} })
+	for _, tt := range []struct {
+		origin, site string
+		status       int
+	}{
+		{"", "", 200},
+		{"https://evil.example", "cross-site", 403},
+		{"http://localhost:9999", "same-site", 403},
+		{"null", "cross-site", 403},
+		{"http://localhost:3000", "cross-site", 200},
+		{r.url, "same-origin", 200},
+		{r.url, "", 200}, // an old browser
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), "POST", r.url+"/v1/chat/completions", strings.NewReader(`{"model":"gpt-5"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "text/plain") // what needs no preflight
+		if tt.origin != "" {
+			req.Header.Set("Origin", tt.origin)
+		}
+		if tt.site != "" {
+			req.Header.Set("Sec-Fetch-Site", tt.site)
+		}
+		resp, err := r.client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != tt.status || err != nil || tt.status == 403 && !strings.Contains(string(body), `"code":"cross_origin"`) {
+			t.Errorf("origin %q, %s: got %s, %s, %v", tt.origin, tt.site, resp.Status, body, err)
+		}
+	}
+}
+
 func TestLogRecorderBegins(t *testing.T) {
 	t.Parallel()
 	var b buffer

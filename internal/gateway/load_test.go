@@ -280,6 +280,12 @@ llmproxy.yaml:5:3: providers: "é" holds more than letters, digits, dot, undersc
     fallback: opnai`,
 		},
 		{
+			name: "an origin with a path",
+			text: "providers:\n  openai: {api_key: k}\norigins: [\"http://localhost:3000/ui\"]\n",
+			want: `llmproxy.yaml:3:11: origins[0]: "http://localhost:3000/ui" is no origin: write one such as https://ui.example.com, without a path
+    - http://localhost:3000/ui`,
+		},
+		{
 			name: "limits",
 			text: "providers:\n  openai: {api_key: k}\nlimits:\n  request_body: 12 parsecs\n  upload: 0\n  frame: 9999999999GiB\n  concurrent: many\n  stream_idle_timeout: 10\n",
 			want: `llmproxy.yaml:4:17: limits.request_body: "12 parsecs" is no size: write one such as 64MiB, 1GB, or a number of bytes
