@@ -9,13 +9,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httputil"
-	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/llmproxy/llmproxy"
+	"github.com/llmproxy/llmproxy/bench/internal/reference"
 	"github.com/llmproxy/llmproxy/internal/gateway"
 	"github.com/llmproxy/llmproxy/providers/openai"
 )
@@ -33,7 +32,7 @@ type Target struct {
 var (
 	Direct       = Target{Name: "direct"}
 	ReverseProxy = Target{Name: "reverseproxy", Handler: func(upstream string) (http.Handler, func() error, error) {
-		return NewReverseProxy(upstream), func() error { return nil }, nil
+		return reference.New(upstream), func() error { return nil }, nil
 	}}
 	Gateway = Target{Name: "llmproxy", Withholds: true, Handler: func(upstream string) (http.Handler, func() error, error) {
 		return newGateway(upstream, nil)
@@ -43,28 +42,6 @@ var (
 		return newGateway(upstream, gateway.LogRecorder(slog.New(slog.NewJSONHandler(io.Discard, nil))))
 	}}
 )
-
-// NewReverseProxy returns the reference: a ReverseProxy to upstream, a host and port, that
-// keeps its connections and sends what it reads at once.
-func NewReverseProxy(upstream string) http.Handler {
-	to := &url.URL{Scheme: "http", Host: upstream}
-	p := &httputil.ReverseProxy{
-		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(to) },
-		FlushInterval: -1,
-		Transport: &http.Transport{
-			MaxIdleConnsPerHost: 1024,
-			IdleConnTimeout:     time.Minute,
-			DisableCompression:  true,
-		},
-		ErrorLog: log.New(io.Discard, "", 0),
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// Else net/http closes the request's body when the answer begins, which the
-		// transport may take for a broken request: https://go.dev/issue/15527.
-		_ = http.NewResponseController(w).EnableFullDuplex()
-		p.ServeHTTP(w, r)
-	})
-}
 
 // newGateway returns a router to upstream, a host and port, that meters and records.
 func newGateway(upstream string, next llmproxy.Recorder) (http.Handler, func() error, error) {
