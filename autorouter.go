@@ -24,22 +24,19 @@ type AutoRouter struct {
 	logger       *slog.Logger
 	decoders     map[string]Decoder
 
-	closing context.Context // ends when the running exchanges must
-	close   context.CancelFunc
-
-	mu      sync.Mutex    // guards the following
-	running int           // exchanges
-	down    bool          // Shutdown has been called
-	idle    chan struct{} // closed when down and running is 0
+	mu      sync.Mutex        // guards the following
+	running map[*run]struct{} // the exchanges
+	down    bool              // Shutdown has been called
+	closed  bool              // the running exchanges must end
+	idle    chan struct{}     // closed when down and nothing is running
 }
 
 // NewAutoRouter returns a router.
 func NewAutoRouter(opts ...Option) *AutoRouter {
 	a := &AutoRouter{
 		registry: NewRegistry(), metering: true, limits: Limits{}.withDefaults(),
-		decoders: map[string]Decoder{}, idle: make(chan struct{}),
+		decoders: map[string]Decoder{}, running: map[*run]struct{}{}, idle: make(chan struct{}),
 	}
-	a.closing, a.close = context.WithCancel(context.Background())
 	for _, o := range opts {
 		o(a)
 	}
@@ -130,26 +127,48 @@ func Begun(err error) bool {
 }
 
 // enter counts an exchange in.
-func (a *AutoRouter) enter() *Error {
+func (a *AutoRouter) enter(e *run) *Error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.down {
-		return unavailable("shutting_down", "the gateway is shutting down", time.Second)
+		return shuttingDown()
 	}
-	if n := a.limits.Concurrent; n > 0 && a.running >= n {
+	if n := a.limits.Concurrent; n > 0 && len(a.running) >= n {
 		return unavailable("too_many_exchanges", "the gateway is serving as many requests as it may", time.Second)
 	}
-	a.running++
+	a.running[e] = struct{}{}
 	return nil
 }
 
 // leave counts an exchange out.
-func (a *AutoRouter) leave() {
+func (a *AutoRouter) leave(e *run) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.running--
-	if a.down && a.running == 0 {
+	delete(a.running, e)
+	if a.down && len(a.running) == 0 {
 		close(a.idle)
+	}
+}
+
+// watch gives close the means to end e.
+func (a *AutoRouter) watch(e *run, cancel context.CancelCauseFunc) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	e.cancel = cancel
+	if a.closed {
+		cancel(errShutdown)
+	}
+}
+
+// close ends the running exchanges.
+func (a *AutoRouter) close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closed = true
+	for e := range a.running {
+		if e.cancel != nil {
+			e.cancel(errShutdown)
+		}
 	}
 }
 
@@ -160,7 +179,7 @@ func (a *AutoRouter) Shutdown(ctx context.Context) error {
 	a.mu.Lock()
 	if !a.down {
 		a.down = true
-		if a.running == 0 {
+		if len(a.running) == 0 {
 			close(a.idle)
 		}
 	}

@@ -6,16 +6,32 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"sync/atomic"
 
 	"github.com/llmproxy/llmproxy/wire"
 )
 
 // Body is a JSON request body with the places of the members that routing and metering
-// read. It is immutable.
+// read. It is immutable, and empty once nothing can be sent any more.
 type Body struct {
 	bytes []byte
 	root  wire.Span
 	spans [memberCount]wire.Span
+
+	buffer []byte       // what bytes are in, of the pool; nil if they are somebody else's
+	users  atomic.Int32 // of buffer: the exchange, and readers that a transport has
+}
+
+// hold counts a further user of the bytes.
+func (b *Body) hold() { b.users.Add(1) }
+
+// release counts a user out. After the last, the bytes are another body's.
+func (b *Body) release() {
+	if b.users.Add(-1) == 0 && b.buffer != nil {
+		buffer := b.buffer
+		b.bytes, b.buffer = nil, nil
+		putBuffer(buffer)
+	}
 }
 
 // A member is a top-level member that the admission scan looks for.
@@ -66,7 +82,8 @@ func ParseBody(text []byte) (*Body, error) {
 	return b, nil
 }
 
-// Bytes returns the body as the client sent it, decoded. It must not be changed.
+// Bytes returns the body as the client sent it, decoded. It must not be changed, nor used
+// when [Interceptor].Intercept has returned: the bytes are another body's then.
 func (b *Body) Bytes() []byte { return b.bytes }
 
 func (b *Body) has(m member) bool { return b.spans[m].Found() }
@@ -195,38 +212,4 @@ func codingError(err error, coding string) *Error {
 	e := BadRequest("the request body is not validly coded as " + coding)
 	e.cause = err
 	return e
-}
-
-var errTooLarge = errors.New("too large")
-
-// readAll reads r to its end, size bytes if that is known, and fails with errTooLarge
-// beyond limit.
-func readAll(r io.Reader, size, limit int64) ([]byte, error) {
-	const first, most = 8 * kib, mib
-	n := int64(first)
-	if size >= 0 {
-		n = min(size+1, most) // one more, so that the last read finds the end
-	}
-	buf := make([]byte, 0, n)
-	for {
-		if len(buf) == cap(buf) {
-			buf = append(buf, 0)[:len(buf)]
-			if size >= 0 && int64(cap(buf)) <= size && int64(len(buf)) >= size/8 {
-				whole := make([]byte, len(buf), size+1)
-				copy(whole, buf)
-				buf = whole
-			}
-		}
-		n, err := r.Read(buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+n]
-		if limit > 0 && int64(len(buf)) > limit {
-			return nil, errTooLarge
-		}
-		if err == io.EOF {
-			return buf, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
 }

@@ -73,6 +73,10 @@ func unavailable(code, message string, after time.Duration) *Error {
 	return &Error{Status: http.StatusServiceUnavailable, Type: "server_error", Code: code, Message: message, RetryAfter: after}
 }
 
+func shuttingDown() *Error {
+	return unavailable("shutting_down", "the gateway is shutting down", time.Second)
+}
+
 func mismatch(p Provider, api APIType) *Error {
 	return &Error{
 		Status: http.StatusBadRequest, Type: "invalid_request_error", Code: "unsupported_api",
@@ -108,7 +112,7 @@ func upstreamError(p Provider, err error) *Error {
 	case errors.Is(err, errClientGone):
 		return clientGone()
 	case errors.Is(err, errShutdown):
-		return unavailable("shutting_down", "the gateway is shutting down", time.Second)
+		return shuttingDown()
 	case errors.Is(err, errTooSlow), errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		e.Status, e.Code = http.StatusGatewayTimeout, "provider_timeout"
 		e.Message = fmt.Sprintf("the provider %s did not answer in time", quote(p.Name()))

@@ -55,7 +55,7 @@ var identity = []string{"identity"}
 // slices are shared and must not be changed.
 func requestHeader(client http.Header, passKeys, decoded bool) http.Header {
 	named := client["Connection"]
-	h := make(http.Header, len(client)+4)
+	h := make(http.Header, len(client))
 	for name, values := range client {
 		switch {
 		case staysHere(name), credential(name) && !passKeys,

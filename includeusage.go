@@ -116,6 +116,10 @@ func (w *withhold) Next() ([]byte, error) {
 
 // pass returns what of piece, and of what was held, may go on.
 func (w *withhold) pass(piece []byte) []byte {
+	if len(w.held) == 0 && !w.large && endsEvent(piece) && !mayReportUsage(piece) {
+		w.split = wire.Splitter{} // what nearly all pieces are: whole events, without news
+		return piece
+	}
 	w.out = w.out[:0]
 	start := 0 // of what passes from piece
 	for at := 0; at < len(piece); {
@@ -157,7 +161,7 @@ func (w *withhold) Close() error { return w.src.Close() }
 // drops reports whether the raw event is a usage-only one. Beyond the bound none is, so
 // that it does not matter how the bytes were cut.
 func (w *withhold) drops(event []byte) bool {
-	if len(event) > w.limit || !bytes.Contains(event, []byte(`"usage"`)) {
+	if len(event) > w.limit || !mayReportUsage(event) {
 		return false
 	}
 	var only usageOnlySink
@@ -166,6 +170,34 @@ func (w *withhold) drops(event []byte) bool {
 	_, _ = sse.Write([]byte("\n\n")) // in case the end of the stream was the event's
 	return only.found && !only.other
 }
+
+// endsEvent reports whether piece, which begins an event, ends with the end of one.
+func endsEvent(piece []byte) bool {
+	n := len(piece)
+	return n >= 2 && piece[n-1] == '\n' && (piece[n-2] == '\n' || n >= 4 && piece[n-2] == '\r' && piece[n-3] == '\n')
+}
+
+// mayReportUsage reports whether text may hold a usage object: its name, followed by
+// something other than null. It may err on that side.
+func mayReportUsage(text []byte) bool {
+	for {
+		i := bytes.Index(text, usageName)
+		if i < 0 {
+			return false
+		}
+		text = text[i+len(usageName):]
+		for i = 0; i < len(text) && (text[i] <= ' ' || text[i] == ':'); i++ {
+		}
+		if !bytes.HasPrefix(text[i:], nullValue) {
+			return true
+		}
+	}
+}
+
+var (
+	usageName = []byte(`"usage"`)
+	nullValue = []byte("null")
+)
 
 type usageOnlySink struct{ found, other bool }
 

@@ -7,18 +7,18 @@ import (
 	"github.com/llmproxy/llmproxy/wire"
 )
 
-// payload is a request body that can be sent again until it is released. Releasing it
-// early matters: a transport keeps the request for as long as its answer streams, and a
-// prompt may be large.
+// payload is a request body that can be opened again until it is released. A transport
+// keeps the request for as long as its answer streams, and a prompt may be large: so it
+// keeps a payload, which lets go of the text.
 type payload struct {
-	mu    sync.Mutex // guards both
-	text  []byte
+	mu    sync.Mutex // guards the following
+	body  *Body      // nil after release
 	edits []wire.Edit
 	size  int64
 }
 
-func newPayload(text []byte, edits []wire.Edit) *payload {
-	p := &payload{text: text, edits: edits, size: int64(len(text))}
+func newPayload(b *Body, edits []wire.Edit) *payload {
+	p := &payload{body: b, edits: edits, size: int64(len(b.bytes))}
 	for _, e := range edits {
 		p.size += int64(len(e.New) - (e.End - e.Start))
 	}
@@ -29,24 +29,26 @@ func newPayload(text []byte, edits []wire.Edit) *payload {
 func (p *payload) open() (io.ReadCloser, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.text == nil {
+	if p.body == nil {
 		return nil, errClosed
 	}
-	return &payloadReader{r: wire.NewReader(p.text, p.edits)}, nil
+	p.body.hold()
+	return &payloadReader{body: p.body, r: wire.NewReader(p.body.bytes, p.edits)}, nil
 }
 
 // release lets go of the text. Readers that are open keep theirs until they are closed.
 func (p *payload) release() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.text, p.edits = nil, nil
+	p.body, p.edits = nil, nil
 }
 
-// payloadReader drops the text when it is closed, which the transport may do while
+// payloadReader lets go of the text when it is closed, which a transport may do while
 // another of its goroutines still reads.
 type payloadReader struct {
-	mu sync.Mutex // guards r
-	r  *wire.Reader
+	mu   sync.Mutex // guards both
+	body *Body
+	r    *wire.Reader // nil once closed
 }
 
 func (p *payloadReader) Read(b []byte) (int, error) {
@@ -61,6 +63,9 @@ func (p *payloadReader) Read(b []byte) (int, error) {
 func (p *payloadReader) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.r = nil
+	if p.r != nil {
+		p.r = nil
+		p.body.release()
+	}
 	return nil
 }

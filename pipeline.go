@@ -23,8 +23,10 @@ type run struct {
 	r       *http.Request
 	client  context.Context // of the client's connection
 	sink    sink
+	cancel  context.CancelCauseFunc // of the exchange; guarded by a.mu
 	x       *Exchange
-	decoded bool // the request body came in a content coding
+	decoded bool  // the request body came in a content coding
+	body    *Body // of the request; nil once it has been released
 	upload  *clientBody
 	trailer http.Header // announced by the client, filled at the end of its body
 
@@ -57,8 +59,9 @@ func (a *AutoRouter) do(client context.Context, r *http.Request, s sink, fixed P
 	t, err := detect(r, fixed != nil)
 	e.x.Operation = t.op
 	if err == nil {
-		if err = a.enter(); err == nil {
-			defer a.leave()
+		if err = a.enter(e); err == nil {
+			defer a.leave(e)
+			defer e.releaseBody()
 			err = e.admit(t, fixed)
 			defer e.upload.release()
 		}
@@ -125,9 +128,12 @@ func (e *run) admit(t target, fixed Provider) *Error {
 		e.decoded = decoded
 		body, perr := ParseBody(text)
 		if perr != nil {
+			putBuffer(text)
 			return asError(perr)
 		}
-		x.Body = body
+		body.buffer = text
+		body.hold()
+		x.Body, e.body = body, body
 		if x.Meta, err = body.metadata(); err != nil {
 			return err
 		}
@@ -190,10 +196,11 @@ func (e *run) openUpload() *Error {
 func (e *run) exchange() *Error {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(e.client))
 	defer cancel(errClosed)
+	e.a.watch(e, cancel)
 	defer e.follow(ctx, cancel)()
 
 	reply, err := chain(e.a.interceptors, e.attempt)(ctx, e.x)
-	e.x.Body = nil // nothing can be sent again
+	e.releaseBody() // nothing can be sent again
 	if err == nil && reply == nil {
 		err = internalError(errors.New("an interceptor returned neither a reply nor an error"))
 	}
@@ -207,6 +214,14 @@ func (e *run) exchange() *Error {
 	return e.relay()
 }
 
+// releaseBody lets go of the request's body. It may be called more than once.
+func (e *run) releaseBody() {
+	if e.body != nil {
+		e.body.release()
+		e.body, e.x.Body = nil, nil
+	}
+}
+
 // drain is how long the provider is heard out when the client has left: not at all where
 // there is no usage to learn.
 func (e *run) drain() time.Duration {
@@ -216,10 +231,10 @@ func (e *run) drain() time.Duration {
 	return e.a.disconnect.drain
 }
 
-// follow ends the provider's call when the client leaves, as the policy says, and when
-// the router is shut down. The function it returns ends the watch.
-func (e *run) follow(ctx context.Context, cancel context.CancelCauseFunc) (stop func()) {
-	left := context.AfterFunc(e.client, func() {
+// follow ends the provider's call when the client leaves, as the policy says. The function
+// it returns ends the watch.
+func (e *run) follow(ctx context.Context, cancel context.CancelCauseFunc) (stop func() bool) {
+	return context.AfterFunc(e.client, func() {
 		drain := e.drain()
 		if drain <= 0 {
 			cancel(errClientGone)
@@ -233,8 +248,6 @@ func (e *run) follow(ctx context.Context, cancel context.CancelCauseFunc) (stop 
 		case <-ctx.Done():
 		}
 	})
-	down := context.AfterFunc(e.a.closing, func() { cancel(errShutdown) })
-	return func() { left(); down() }
 }
 
 // attempt sends the exchange to its provider: resolve, edit, enrich, forward. It is the
@@ -289,7 +302,7 @@ func (e *run) attempt(ctx context.Context, x *Exchange) (*Reply, error) {
 		if err := wire.Check(x.Body.bytes, edits...); err != nil {
 			return nil, internalError(err)
 		}
-		body = newPayload(x.Body.bytes, edits)
+		body = newPayload(x.Body, edits)
 		defer body.release()
 		req.Body, _ = body.open()
 		req.GetBody, req.ContentLength = body.open, body.size

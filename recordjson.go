@@ -3,6 +3,7 @@ package llmproxy
 import (
 	"encoding/json"
 	"log/slog"
+	"strconv"
 	"time"
 )
 
@@ -22,7 +23,7 @@ type recordJSON struct {
 	Outcome           Outcome           `json:"outcome"`
 	FinishReason      string            `json:"finish_reason,omitempty"`
 	ServiceTier       string            `json:"service_tier,omitempty"`
-	Usage             usageJSON         `json:"usage"`
+	Usage             Usage             `json:"usage"`
 	UsageSource       UsageSource       `json:"usage_source"`
 	Inconsistent      bool              `json:"inconsistent,omitempty"`
 	Unread            bool              `json:"unread,omitempty"`
@@ -33,28 +34,6 @@ type recordJSON struct {
 	Tags              map[string]string `json:"tags,omitempty"`
 	Attempts          []attemptJSON     `json:"attempts,omitempty"`
 	Error             *errorJSON        `json:"error,omitempty"`
-}
-
-type usageJSON struct {
-	PromptTokens             int64 `json:"prompt_tokens,omitempty"`
-	CompletionTokens         int64 `json:"completion_tokens,omitempty"`
-	TotalTokens              int64 `json:"total_tokens,omitempty"`
-	CacheReadTokens          int64 `json:"cache_read_tokens,omitempty"`
-	CacheWriteTokens         int64 `json:"cache_write_tokens,omitempty"`
-	CacheWrite5mTokens       int64 `json:"cache_write_5m_tokens,omitempty"`
-	CacheWrite1hTokens       int64 `json:"cache_write_1h_tokens,omitempty"`
-	ReasoningTokens          int64 `json:"reasoning_tokens,omitempty"`
-	PromptAudioTokens        int64 `json:"prompt_audio_tokens,omitempty"`
-	CompletionAudioTokens    int64 `json:"completion_audio_tokens,omitempty"`
-	PromptImageTokens        int64 `json:"prompt_image_tokens,omitempty"`
-	CompletionImageTokens    int64 `json:"completion_image_tokens,omitempty"`
-	PromptVideoTokens        int64 `json:"prompt_video_tokens,omitempty"`
-	ToolPromptTokens         int64 `json:"tool_prompt_tokens,omitempty"`
-	CitationTokens           int64 `json:"citation_tokens,omitempty"`
-	AcceptedPredictionTokens int64 `json:"accepted_prediction_tokens,omitempty"`
-	RejectedPredictionTokens int64 `json:"rejected_prediction_tokens,omitempty"`
-	WebSearches              int64 `json:"web_searches,omitempty"`
-	WebFetches               int64 `json:"web_fetches,omitempty"`
 }
 
 type attemptJSON struct {
@@ -70,31 +49,62 @@ type errorJSON struct {
 	Message string `json:"message,omitempty"`
 }
 
-// MarshalJSON encodes u with the totals first; zero counts are left out.
-func (u Usage) MarshalJSON() ([]byte, error) { return json.Marshal(u.json()) }
+// counter is one count under its name in a usage record.
+type counter struct {
+	name string
+	n    int64
+}
 
-func (u Usage) json() usageJSON {
-	return usageJSON{
-		PromptTokens:             u.PromptTokens,
-		CompletionTokens:         u.CompletionTokens,
-		TotalTokens:              u.TotalTokens(),
-		CacheReadTokens:          u.CacheRead + u.CacheReadAudio + u.CacheReadImage,
-		CacheWriteTokens:         u.CacheWrite + u.CacheWrite1h,
-		CacheWrite5mTokens:       u.CacheWrite5m,
-		CacheWrite1hTokens:       u.CacheWrite1h,
-		ReasoningTokens:          u.Reasoning,
-		PromptAudioTokens:        u.InputAudio + u.CacheReadAudio,
-		CompletionAudioTokens:    u.OutputAudio,
-		PromptImageTokens:        u.InputImage + u.CacheReadImage,
-		CompletionImageTokens:    u.OutputImage,
-		PromptVideoTokens:        u.InputVideo,
-		ToolPromptTokens:         u.InputTool,
-		CitationTokens:           u.Citation,
-		AcceptedPredictionTokens: u.AcceptedPrediction,
-		RejectedPredictionTokens: u.RejectedPrediction,
-		WebSearches:              u.WebSearches,
-		WebFetches:               u.WebFetches,
+// counters are the counts of u in the order of a usage record.
+func (u *Usage) counters() [19]counter {
+	return [...]counter{
+		{"prompt_tokens", u.PromptTokens},
+		{"completion_tokens", u.CompletionTokens},
+		{"total_tokens", u.TotalTokens()},
+		{"cache_read_tokens", u.CacheRead + u.CacheReadAudio + u.CacheReadImage},
+		{"cache_write_tokens", u.CacheWrite + u.CacheWrite1h},
+		{"cache_write_5m_tokens", u.CacheWrite5m},
+		{"cache_write_1h_tokens", u.CacheWrite1h},
+		{"reasoning_tokens", u.Reasoning},
+		{"prompt_audio_tokens", u.InputAudio + u.CacheReadAudio},
+		{"completion_audio_tokens", u.OutputAudio},
+		{"prompt_image_tokens", u.InputImage + u.CacheReadImage},
+		{"completion_image_tokens", u.OutputImage},
+		{"prompt_video_tokens", u.InputVideo},
+		{"tool_prompt_tokens", u.InputTool},
+		{"citation_tokens", u.Citation},
+		{"accepted_prediction_tokens", u.AcceptedPrediction},
+		{"rejected_prediction_tokens", u.RejectedPrediction},
+		{"web_searches", u.WebSearches},
+		{"web_fetches", u.WebFetches},
 	}
+}
+
+// MarshalJSON encodes u as in a usage record; zero counts are left out.
+func (u Usage) MarshalJSON() ([]byte, error) {
+	b := []byte{'{'}
+	for _, c := range u.counters() {
+		if c.n == 0 {
+			continue
+		}
+		if len(b) > 1 {
+			b = append(b, ',')
+		}
+		b = append(append(append(b, '"'), c.name...), '"', ':')
+		b = strconv.AppendInt(b, c.n, 10)
+	}
+	return append(b, '}'), nil
+}
+
+// LogValue is u as attributes; zero counts are left out.
+func (u Usage) LogValue() slog.Value {
+	attrs := make([]slog.Attr, 0, 8)
+	for _, c := range u.counters() {
+		if c.n != 0 {
+			attrs = append(attrs, slog.Int64(c.name, c.n))
+		}
+	}
+	return slog.GroupValue(attrs...)
 }
 
 // MarshalJSON encodes r as one usage record.
@@ -105,7 +115,7 @@ func (r *Record) MarshalJSON() ([]byte, error) {
 		ModelRequested: r.ModelRequested, Model: r.Model,
 		ResponseID: r.ResponseID, ProviderRequestID: r.ProviderRequestID,
 		Status: r.Status, Outcome: r.Outcome, FinishReason: r.FinishReason, ServiceTier: r.ServiceTier,
-		Usage: r.Usage.json(), UsageSource: r.UsageSource, Inconsistent: r.Inconsistent, Unread: r.Unread,
+		Usage: r.Usage, UsageSource: r.UsageSource, Inconsistent: r.Inconsistent, Unread: r.Unread,
 		CostState: r.CostState, DurationMS: r.Duration.Milliseconds(), TTFTMS: r.TTFT.Milliseconds(), Tags: r.Tags,
 	}
 	if r.CostState == CostFree || r.CostState == CostProvider {
@@ -148,7 +158,7 @@ func (r *Record) LogValue() slog.Value {
 	str("finish_reason", r.FinishReason)
 	str("service_tier", r.ServiceTier)
 	if r.UsageSource != UsageNone {
-		attrs = append(attrs, slog.Any("usage", r.Usage))
+		attrs = append(attrs, slog.Attr{Key: "usage", Value: r.Usage.LogValue()})
 	}
 	str("usage_source", string(r.UsageSource))
 	if r.CostState == CostProvider {
@@ -171,29 +181,6 @@ func (r *Record) LogValue() slog.Value {
 	}
 	if e := r.Error; e != nil {
 		attrs = append(attrs, slog.Group("error", slog.String("type", e.Type), slog.String("code", e.Code), slog.String("message", e.Message)))
-	}
-	return slog.GroupValue(attrs...)
-}
-
-// LogValue is u as attributes; zero counts are left out.
-func (u Usage) LogValue() slog.Value {
-	j := u.json()
-	var attrs []slog.Attr
-	for _, c := range [...]struct {
-		name string
-		n    int64
-	}{
-		{"prompt_tokens", j.PromptTokens},
-		{"completion_tokens", j.CompletionTokens},
-		{"total_tokens", j.TotalTokens},
-		{"cache_read_tokens", j.CacheReadTokens},
-		{"cache_write_tokens", j.CacheWriteTokens},
-		{"reasoning_tokens", j.ReasoningTokens},
-		{"web_searches", j.WebSearches},
-	} {
-		if c.n != 0 {
-			attrs = append(attrs, slog.Int64(c.name, c.n))
-		}
 	}
 	return slog.GroupValue(attrs...)
 }

@@ -37,7 +37,10 @@ const maxNaming = 16
 
 // Frame reads an event of a stream or a whole body.
 func (c *Choices) Frame(f wire.Frame) {
-	data := bytes.Trim(f.Data, space)
+	data := skipSpace(f.Data)
+	for len(data) > 0 && data[len(data)-1] <= ' ' {
+		data = data[:len(data)-1]
+	}
 	if c.closed || len(data) == 0 {
 		return
 	}
@@ -75,32 +78,53 @@ func (c *Choices) settle() {
 // hasNews reports whether a chunk may say more than some text of the first choice:
 // usage, a finish reason, an error, another choice. It may err on that side.
 func hasNews(chunk []byte) bool {
-	return anyAfter(chunk, `"usage"`, func(v []byte, ok bool) bool { return ok && !isNull(v) }) ||
-		anyAfter(chunk, `"finish_reason"`, func(v []byte, ok bool) bool { return ok && !isNull(v) }) ||
-		// Also as a value: {"object":"error"}.
-		anyAfter(chunk, `"error"`, func(v []byte, ok bool) bool { return !ok || !isNull(v) }) ||
-		anyAfter(chunk, `"index"`, func(v []byte, ok bool) bool {
-			return ok && len(v) > 0 && '1' <= v[0] && v[0] <= '9'
-		})
+	return anyAfter(chunk, nameUsage, notNull) || anyAfter(chunk, nameFinishReason, notNull) ||
+		anyAfter(chunk, nameError, notNullOrValue) || anyAfter(chunk, nameIndex, notFirst)
 }
 
-func isNull(v []byte) bool { return bytes.HasPrefix(v, []byte("null")) }
+var (
+	nameUsage        = []byte(`"usage"`)
+	nameFinishReason = []byte(`"finish_reason"`)
+	nameError        = []byte(`"error"`)
+	nameIndex        = []byte(`"index"`)
+	null             = []byte("null")
+)
+
+func notNull(v []byte, ok bool) bool { return ok && !bytes.HasPrefix(v, null) }
+
+// notNullOrValue also says yes to the name as a value: {"object":"error"}.
+func notNullOrValue(v []byte, ok bool) bool { return !ok || !bytes.HasPrefix(v, null) }
+
+func notFirst(v []byte, ok bool) bool { return ok && len(v) > 0 && '1' <= v[0] && v[0] <= '9' }
 
 // anyAfter looks for name, a string with its quotes, anywhere in text. It asks news about
 // what follows the colon after it, white space aside; ok is false where there is none,
 // since the string is no name then.
-func anyAfter(text []byte, name string, news func(v []byte, ok bool) bool) bool {
+func anyAfter(text, name []byte, news func(v []byte, ok bool) bool) bool {
 	for {
-		i := bytes.Index(text, []byte(name))
+		i := bytes.Index(text, name)
 		if i < 0 {
 			return false
 		}
 		text = text[i+len(name):]
-		v, ok := bytes.CutPrefix(bytes.TrimLeft(text, space), []byte(":"))
-		if news(bytes.TrimLeft(v, space), ok) {
+		v := skipSpace(text)
+		ok := len(v) > 0 && v[0] == ':'
+		if ok {
+			v = skipSpace(v[1:])
+		}
+		if news(v, ok) {
 			return true
 		}
 	}
+}
+
+// skipSpace is bytes.TrimLeft for JSON's white space, which costs more than the rest of
+// a chunk.
+func skipSpace(v []byte) []byte {
+	for len(v) > 0 && (v[0] == ' ' || v[0] == '\t' || v[0] == '\n' || v[0] == '\r') {
+		v = v[1:]
+	}
+	return v
 }
 
 // read reads a chunk or a whole body.
@@ -143,9 +167,9 @@ func (c *Choices) read(data []byte, first bool) {
 		body = false
 	}
 	// The same report may be in several places of a chunk, the last is the most usual.
-	c.Counters.Read(s.usageInChoice)
-	c.Counters.Read(s.groq) // in a body these are statistics of its cache, and no report
-	c.Counters.Read(s.usage)
+	c.ReadUsage(s.usageInChoice)
+	c.ReadUsage(s.groq) // in a body these are statistics of its cache, and no report
+	c.ReadUsage(s.usage)
 	c.Fault(data, s.object, s.err)
 	if body || c.Meta.Outcome == llmproxy.OutcomeFailed && !s.choices {
 		c.Over = true
