@@ -17,6 +17,8 @@ type Answer struct {
 	Counters   Counters
 	Convention Convention
 	Over       bool // the terminal event has been seen
+
+	charge Charge // nil where the provider states none
 }
 
 // Done reports that the answer's terminal event has been seen.
@@ -25,11 +27,27 @@ func (a *Answer) Done() bool { return a.Over }
 // Metadata returns what is known so far.
 func (a *Answer) Metadata() llmproxy.ResponseMetadata {
 	m := a.Meta
+	m.UsageReported = a.Counters.Reported() || m.CostReported
 	if a.Counters.Reported() {
-		m.UsageReported = true
 		m.Usage, m.Inconsistent = a.Counters.Usage(a.Convention)
 	}
 	return m
+}
+
+// ReadUsage takes over a usage object: its counts, as [Counters.Read] does, and what the
+// provider says it charged. A charge belongs to the counts it came with: later ones
+// without a charge end it.
+func (a *Answer) ReadUsage(usage []byte) {
+	if a.charge == nil {
+		a.Counters.Read(usage)
+		return
+	}
+	before := a.Counters
+	a.Counters.Read(usage)
+	amount, ok := a.charge(usage)
+	if ok || a.Counters != before {
+		a.Meta.ProviderCost, a.Meta.CostReported = amount, ok
+	}
 }
 
 // Fail notes that the answer reports an error. fault is the object with its type and
@@ -91,7 +109,7 @@ func (a *Answer) Body(body []byte) {
 		case "service_tier":
 			Keep(&a.Meta.ServiceTier, value)
 		case "usage":
-			a.Counters.Read(value)
+			a.ReadUsage(value)
 		case "object":
 			object = value
 		case "error":

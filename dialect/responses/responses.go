@@ -147,7 +147,7 @@ func (r *reader) read(response []byte, status string) {
 		case "error":
 			fault = value
 		case "usage":
-			r.Counters.Read(value)
+			r.ReadUsage(value)
 		case "tool_usage":
 			tools = value
 		case "output":
