@@ -1,0 +1,158 @@
+// Package messages reads the answers of Anthropic's Messages API: JSON bodies and the
+// events of a stream, from Anthropic itself, from the clouds that serve Claude in the same
+// shape (Bedrock's InvokeModel, Vertex AI, Foundry), and from servers that copied the API.
+package messages
+
+import (
+	"bytes"
+
+	"github.com/llmproxy/llmproxy"
+	"github.com/llmproxy/llmproxy/dialect"
+	"github.com/llmproxy/llmproxy/wire"
+)
+
+// New returns the reader of one answer.
+//
+// Every answer that has a stop reason is completed, whatever it is: max_tokens and
+// refusal too. A stream ends with message_stop or error; an answer that failed keeps the
+// usage that was reported before.
+//
+// Tokens of an advisor are no part of the usage: they are another model's, at its price.
+// The answer's model is the one that wrote it, which is another than the one that began it
+// where the provider fell back.
+func New() llmproxy.ResponseExtractor { return &reader{} }
+
+type reader struct {
+	answer dialect.Answer // all but the usage
+	usage  usage
+	begun  bool // a frame has been seen
+}
+
+// Frame reads an event or a body. Events that cannot carry news are told by their name
+// alone.
+func (r *reader) Frame(f wire.Frame) {
+	if r.answer.Over {
+		return
+	}
+	first := !r.begun
+	r.begun = true
+	switch string(dialect.EventType(f)) {
+	case "message_start":
+		message := wire.Member(f.Data, "message")
+		if !dialect.IsObject(message) {
+			message = f.Data
+		}
+		r.message(message)
+	case "message_delta":
+		r.delta(f.Data)
+	case "message_stop":
+		r.usage.read(wire.Member(f.Data, "usage"), &r.answer.Meta)
+		r.answer.Meta.Outcome, r.answer.Over = llmproxy.OutcomeCompleted, true
+	case "error":
+		r.fail(f.Data, wire.Member(f.Data, "error"))
+	case "", "message":
+		if first {
+			r.body(f.Data)
+		}
+	}
+}
+
+// Done reports that the answer's terminal event has been seen.
+func (r *reader) Done() bool { return r.answer.Done() }
+
+// Metadata returns what is known so far.
+func (r *reader) Metadata() llmproxy.ResponseMetadata {
+	m := r.answer.Meta
+	if r.usage.servedBy != "" {
+		m.Model = r.usage.servedBy
+	}
+	if r.usage.reported {
+		m.UsageReported = true
+		m.Usage, m.Inconsistent = r.usage.normalise()
+	}
+	return m
+}
+
+// message reads a message, in whole or as it begins.
+func (r *reader) message(message []byte) {
+	for name, value := range wire.Members(message) {
+		switch string(name) {
+		case "id":
+			dialect.Keep(&r.answer.Meta.ID, value)
+		case "model":
+			dialect.Keep(&r.answer.Meta.Model, value)
+		case "stop_reason":
+			r.stop(value)
+		case "usage":
+			r.usage.read(value, &r.answer.Meta)
+		}
+	}
+}
+
+// delta reads a message_delta event.
+func (r *reader) delta(event []byte) {
+	for name, value := range wire.Members(event) {
+		switch string(name) {
+		case "delta":
+			r.message(value)
+		case "usage":
+			r.usage.read(value, &r.answer.Meta)
+		}
+	}
+}
+
+// stop reads a stop reason, null or empty while there is none. What the answer consumed is
+// final then, whether or not message_stop still comes.
+func (r *reader) stop(reason []byte) {
+	if wire.KindOf(reason) == wire.Text && string(reason) != `""` {
+		dialect.Keep(&r.answer.Meta.FinishReason, reason)
+		r.answer.Meta.Outcome = llmproxy.OutcomeCompleted
+	}
+}
+
+// fail notes an error: fault where it is an object, else data itself.
+func (r *reader) fail(data, fault []byte) {
+	if !dialect.IsObject(fault) {
+		fault = data
+	}
+	r.answer.Fail(fault)
+	if r.answer.Meta.ErrorType == "" {
+		dialect.Keep(&r.answer.Meta.ErrorType, wire.Member(fault, "status")) // Google's
+	}
+	r.answer.Over = true
+}
+
+// body reads a whole body: a message, an error, or the count of count_tokens, which is an
+// estimate of a prompt and no usage.
+func (r *reader) body(data []byte) {
+	data = bytes.TrimSpace(data)
+	if len(data) > 0 && data[0] == '[' {
+		for element := range wire.Elements(data) { // Google may wrap errors into an array
+			data = element
+			break
+		}
+	}
+	r.message(data)
+	whole := dialect.Whole(data)
+	if fault := wire.Member(data, "error"); whole && dialect.IsObject(fault) {
+		r.fail(data, fault)
+		return
+	}
+	if whole && isAnswer(data) {
+		r.answer.Meta.Outcome = llmproxy.OutcomeCompleted
+	} else {
+		r.answer.Meta.Outcome = llmproxy.OutcomeUnknown
+	}
+	r.answer.Over = r.answer.Meta.Outcome == llmproxy.OutcomeCompleted
+}
+
+// isAnswer reports whether body has a member that every message, or every count, has.
+func isAnswer(body []byte) bool {
+	for name := range wire.Members(body) {
+		switch string(name) {
+		case "content", "stop_reason", "usage", "input_tokens":
+			return true
+		}
+	}
+	return false
+}
