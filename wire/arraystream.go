@@ -1,5 +1,7 @@
 package wire
 
+import "bytes"
+
 // ArrayStream cuts a JSON array that arrives piece by piece into frames without an event, one
 // per element: Gemini streams its answers so. A body that is anything but an array is one
 // frame, handed over at [ArrayStream.End].
@@ -60,7 +62,8 @@ func (a *ArrayStream) Write(p []byte) (int, error) {
 		start = 0
 	}
 	for i := 0; i < len(p); i++ {
-		switch c := p[i]; a.state {
+		c := p[i]
+		switch a.state {
 		case arrayBegin:
 			switch {
 			case isSpace(c):
@@ -84,8 +87,9 @@ func (a *ArrayStream) Write(p []byte) (int, error) {
 				a.quote = c == '"'
 			}
 		case arrayNested, arrayScalar:
-			if a.inside(c) {
-				continue
+			i = a.inside(p, i)
+			if i == len(p) {
+				break
 			}
 			end := i
 			if a.state == arrayNested {
@@ -94,9 +98,7 @@ func (a *ArrayStream) Write(p []byte) (int, error) {
 			a.element.add(p[start:end], a.max)
 			a.emit()
 			a.state, start = arrayBetween, -1
-			if end == i {
-				i-- // the comma or bracket is no part of the element
-			}
+			i = end - 1 // a comma or bracket after the element is no part of it
 		case arrayNone:
 			a.element.add(p[i:], a.max)
 			i = len(p)
@@ -111,24 +113,72 @@ func (a *ArrayStream) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// inside reads a byte of the element in progress. It is false for the byte that ends it.
-func (a *ArrayStream) inside(c byte) bool {
-	switch {
-	case a.slash:
-		a.slash = false
-	case a.quote:
-		a.slash, a.quote = c == '\\', c != '"'
-	case c == '"':
-		a.quote = true
-	case a.state == arrayScalar:
-		return c != ',' && c != ']'
-	case c == '{', c == '[':
-		a.depth++
-	case c == '}', c == ']':
-		a.depth--
-		return a.depth > 0
+// inside reads the element in progress from p[i] on. It returns the offset of the byte
+// that ends it: its last bracket, or what follows a scalar; len(p) if it goes on.
+func (a *ArrayStream) inside(p []byte, i int) int {
+	for ; i < len(p); i++ {
+		if a.quote {
+			if i = a.inString(p, i); i == len(p) {
+				break
+			}
+			continue
+		}
+		switch p[i] {
+		case '"':
+			a.quote = true
+		case '{', '[':
+			if a.state == arrayNested {
+				a.depth++
+			}
+		case '}', ']':
+			if a.state == arrayNested {
+				a.depth--
+			}
+			if a.state == arrayNested && a.depth == 0 || a.state == arrayScalar && p[i] == ']' {
+				return i
+			}
+		case ',':
+			if a.state == arrayScalar {
+				return i
+			}
+		}
 	}
-	return true
+	return len(p)
+}
+
+// inString reads the string in progress from p[i] on. It returns the offset of its last
+// quote, len(p) if it goes on.
+func (a *ArrayStream) inString(p []byte, i int) int {
+	if a.slash {
+		a.slash = false
+		i++
+	}
+	for i < len(p) {
+		quote := bytes.IndexByte(p[i:], '"')
+		if quote < 0 {
+			quote = len(p)
+		} else {
+			quote += i
+		}
+		for i < quote {
+			slash := bytes.IndexByte(p[i:quote], '\\')
+			if slash < 0 {
+				i = quote
+				break
+			}
+			i += slash + len(`\n`)
+		}
+		switch {
+		case i > len(p):
+			a.slash = true
+			return len(p)
+		case i == quote && quote < len(p):
+			a.quote = false
+			return quote
+		}
+		// The quote was escaped.
+	}
+	return len(p)
 }
 
 // emit hands over the element.
