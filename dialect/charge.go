@@ -16,21 +16,22 @@ import (
 type Charge func(usage []byte) (amount llmproxy.USD, ok bool)
 
 // Charging returns newReader with readers that look for what c reads. A nil c changes
-// nothing, and neither does it where readers have no [Answer] in them.
+// nothing; a reader without a method ReadCharges stays as it is.
 func Charging(newReader func() llmproxy.ResponseExtractor, c Charge) func() llmproxy.ResponseExtractor {
 	if c == nil {
 		return newReader
 	}
 	return func() llmproxy.ResponseExtractor {
 		r := newReader()
-		if a, ok := r.(interface{ charging(Charge) }); ok {
-			a.charging(c)
+		if a, ok := r.(interface{ ReadCharges(Charge) }); ok {
+			a.ReadCharges(c)
 		}
 		return r
 	}
 }
 
-func (a *Answer) charging(c Charge) { a.charge = c }
+// ReadCharges makes a look for what c reads.
+func (a *Answer) ReadCharges(c Charge) { a.charge = c }
 
 // Ticks reads xAI's cost_in_usd_ticks: the whole charge, tools and discounts included, in
 // units of 100 picodollars.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/llmproxy/llmproxy"
 )
 
 // Config says which service a provider is and how to use it. Only BaseURL is needed,
@@ -20,8 +22,18 @@ type Config struct {
 	// APIPath replaces the path at which the type serves its API ("/api/paas/v4"); "/"
 	// means that there is none. "" means the type's own.
 	APIPath string
+	// Paths are the paths of APIs that are served elsewhere ("messages": "/anthropic/v1");
+	// "/" means the root. They go before the type's own. Messages is spoken where the type
+	// has it, or where Paths names it.
+	Paths map[llmproxy.APIType]string
+	// Query are parameters that every request has, unless the client's own query has one
+	// of the same name.
+	Query map[string]string
 
-	APIKey string // sent as Authorization: Bearer; "" sends none
+	APIKey string // "" sends none
+	// APIKeyHeader names the field that carries APIKey alone ("api-key"). "" means the
+	// type's, which is Authorization: Bearer for most.
+	APIKeyHeader string
 	// ClientKeys forwards the client's own credential. APIKey is never sent then.
 	ClientKeys bool
 	// Headers are set on every request, in place of the client's and of our own. Fields

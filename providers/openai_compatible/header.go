@@ -19,12 +19,16 @@ func (e enricher) Enrich(r *http.Request, _ *llmproxy.Exchange) error {
 	return nil
 }
 
-// credentials sets Authorization, where key is not empty, and then header over all else.
-func credentials(key string, header map[string]string) llmproxy.RequestEnricher {
-	bearer := "Bearer " + key
+// credentials sets the key, where it is not empty, in the field name, and then header
+// over all else. A name that is empty means Authorization: Bearer.
+func credentials(key, name string, header map[string]string) llmproxy.RequestEnricher {
+	value := key
+	if name == "" {
+		name, value = "Authorization", "Bearer "+key
+	}
 	return enricher(func(h http.Header) {
 		if key != "" {
-			h.Set("Authorization", bearer)
+			h.Set(name, value)
 		}
 		for name, value := range header {
 			h.Set(name, value)

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/llmproxy/llmproxy"
+	"github.com/llmproxy/llmproxy/dialect"
 )
 
 // Preset is what is known of one type of service.
@@ -18,6 +19,12 @@ type Preset struct {
 	// Native are patterns of this type's models whose own names begin with the type's:
 	// they are not a provider prefix and a model.
 	Native []string
+	// KeyHeader names the field that carries the key alone; "" means Authorization:
+	// Bearer.
+	KeyHeader string
+	// Charge reads what the service says it charged. Nil: it states no charge, or none
+	// that is all there is to pay.
+	Charge dialect.Charge
 	// IncludeUsage says that streams report usage only when stream_options.include_usage
 	// asks for it, and that the service accepts the member.
 	IncludeUsage bool
@@ -64,13 +71,13 @@ func Presets() []Preset {
 			},
 		},
 		{
-			Type: "xai", BaseURL: "https://api.x.ai", APIPath: v1, IncludeUsage: true,
+			Type: "xai", BaseURL: "https://api.x.ai", APIPath: v1, IncludeUsage: true, Charge: dialect.Ticks,
 			KeyEnv: []string{"XAI_API_KEY"},
 			Models: []string{"grok-*"},
 		},
 		{
 			// Every chunk reports usage so far.
-			Type: "perplexity", BaseURL: "https://api.perplexity.ai", APIPath: v1,
+			Type: "perplexity", BaseURL: "https://api.perplexity.ai", APIPath: v1, Charge: dialect.TotalCost,
 			Paths:  map[llmproxy.APIType]string{llmproxy.APIChatCompletions: ""},
 			KeyEnv: []string{"PERPLEXITY_API_KEY"},
 			Models: []string{"sonar", "sonar-*", "pplx-*"},
@@ -98,7 +105,7 @@ func Presets() []Preset {
 		},
 		{
 			// The last event always reports usage.
-			Type: "openrouter", BaseURL: "https://openrouter.ai", APIPath: "/api/v1",
+			Type: "openrouter", BaseURL: "https://openrouter.ai", APIPath: "/api/v1", Charge: dialect.Credits,
 			KeyEnv: []string{"OPENROUTER_API_KEY"},
 			// It resells every author's models as author/model.
 			Models: []string{"*/*"},

@@ -8,10 +8,12 @@ package openai_compatible
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/llmproxy/llmproxy"
+	"github.com/llmproxy/llmproxy/dialect"
 	"github.com/llmproxy/llmproxy/dialect/chat"
 	"github.com/llmproxy/llmproxy/dialect/completions"
 	"github.com/llmproxy/llmproxy/dialect/embeddings"
@@ -22,32 +24,68 @@ import (
 // New returns the provider that c describes. The error joins a *[FieldError] for each
 // fault of c. What c points to is copied.
 func New(c Config) (*llmproxy.BaseProvider, error) {
-	var faults []error
+	preset, ok := Lookup(c.presetType())
+	if !ok {
+		return nil, errors.Join(append(c.faults(), &FieldError{
+			Provider: c.name(), Field: "type", Problem: "unknown; want " + strings.Join(types(), ", "),
+		})...)
+	}
+	return Make(c, preset)
+}
+
+// Make is [New] for a service that a package of its own describes: p takes the place of
+// a row in the table, and c.Type is for show only.
+func Make(c Config, p Preset) (*llmproxy.BaseProvider, error) {
+	faults := c.faults()
+	urls, field, problem := resolver(c, p)
+	if problem != "" {
+		faults = append(faults, &FieldError{Provider: c.name(), Field: field, Problem: problem})
+	}
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+
+	key, keyHeader := c.APIKey, p.KeyHeader
+	if c.ClientKeys {
+		key = ""
+	}
+	if c.APIKeyHeader != "" {
+		keyHeader = c.APIKeyHeader
+	}
+	return &llmproxy.BaseProvider{
+		ID:     c.name(),
+		Speaks: speaks(c, p),
+		Routes: llmproxy.Routing{
+			Models:  slices.Clone(c.Models),
+			BuiltIn: slices.Concat(p.Models, p.Native),
+			Native:  p.Native,
+		},
+		Options:  llmproxy.Settings{ClientKeys: c.ClientKeys, Timeout: c.Timeout},
+		URLs:     urls,
+		Enricher: credentials(key, keyHeader, operatorHeader(c, func(string, string, ...any) {})),
+	}, nil
+}
+
+// faults returns what is wrong with c whatever its type is, as errors of type
+// *[FieldError].
+func (c Config) faults() (faults []error) {
 	fault := func(field, format string, args ...any) {
 		faults = append(faults, &FieldError{Provider: c.name(), Field: field, Problem: fmt.Sprintf(format, args...)})
 	}
-
 	if strings.ContainsFunc(c.name(), func(r rune) bool { return r <= ' ' || r == '/' || r == 0x7f }) {
 		fault("name", "spaces, control characters and / have no place in it: it is a part of models and paths")
-	}
-	preset, ok := Lookup(c.presetType())
-	if !ok {
-		fault("type", "unknown; want %s", strings.Join(types(), ", "))
-	}
-	var urls llmproxy.BaseURL
-	if ok {
-		var problem string
-		if urls, problem = resolver(c, preset); problem != "" {
-			fault("base_url", "%s", problem)
-		}
-	}
-	if c.APIPath != "" && !validAPIPath(c.APIPath) {
-		fault("api_path", "want a path such as /v1, or / for none")
 	}
 	if !visible(c.APIKey) {
 		fault("api_key", "spaces, line ends and other control characters have no place in it")
 	}
-	header := operatorHeader(c, fault)
+	switch name := c.APIKeyHeader; {
+	case name == "":
+	case !token(name):
+		fault("api_key_header", "want the name of a header field, such as api-key")
+	case notTheOperators(http.CanonicalHeaderKey(name)):
+		fault("api_key_header", "%s is set by the gateway", http.CanonicalHeaderKey(name))
+	}
+	operatorHeader(c, fault)
 	for i, pattern := range c.Models {
 		if pattern == "" {
 			fault("models", "pattern %d is empty", i+1)
@@ -56,64 +94,26 @@ func New(c Config) (*llmproxy.BaseProvider, error) {
 	if c.Timeout < 0 {
 		fault("timeout", "is negative")
 	}
-	if len(faults) > 0 {
-		return nil, errors.Join(faults...)
-	}
+	return faults
+}
 
-	key := c.APIKey
-	if c.ClientKeys {
-		key = ""
-	}
-	includeUsage := preset.IncludeUsage
+// speaks returns the APIs of every look-alike, and Messages where p or c has a path for
+// it. One that lacks an API answers 404 itself, and gains it without a release of ours.
+func speaks(c Config, p Preset) map[llmproxy.APIType]llmproxy.API {
+	includeUsage := p.IncludeUsage
 	if c.IncludeUsage != nil {
 		includeUsage = *c.IncludeUsage
 	}
-	return &llmproxy.BaseProvider{
-		ID:     c.name(),
-		Speaks: speaks(includeUsage),
-		Routes: llmproxy.Routing{
-			Models:  slices.Clone(c.Models),
-			BuiltIn: slices.Concat(preset.Models, preset.Native),
-			Native:  preset.Native,
-		},
-		Options:  llmproxy.Settings{ClientKeys: c.ClientKeys, Timeout: c.Timeout},
-		URLs:     urls,
-		Enricher: credentials(key, header),
-	}, nil
-}
-
-// speaks returns the APIs of every look-alike. One that lacks an API answers 404 itself,
-// and gains it without a release of ours.
-func speaks(includeUsage bool) map[llmproxy.APIType]llmproxy.API {
-	return map[llmproxy.APIType]llmproxy.API{
+	apis := map[llmproxy.APIType]llmproxy.API{
 		llmproxy.APIChatCompletions: {NewExtractor: chat.New, IncludeUsage: includeUsage},
 		llmproxy.APICompletions:     {NewExtractor: completions.New, IncludeUsage: includeUsage},
 		llmproxy.APIResponses:       {NewExtractor: responses.New},
 		llmproxy.APIEmbeddings:      {NewExtractor: embeddings.New},
 		llmproxy.APIImages:          {NewExtractor: images.New},
 	}
-}
-
-// resolver returns the URLs of c, or what is wrong with its base URL. The URL itself
-// stays out of the problem: it may hold a password or, by mistake, the key.
-func resolver(c Config, p Preset) (urls llmproxy.BaseURL, problem string) {
-	raw, path, paths := p.BaseURL, p.APIPath, p.Paths
-	if c.BaseURL != "" {
-		raw = c.BaseURL
+	for name, api := range apis {
+		api.NewExtractor = dialect.Charging(api.NewExtractor, p.Charge)
+		apis[name] = api
 	}
-	if raw == "" {
-		return urls, fmt.Sprintf("missing; type %s has none of its own", p.Type)
-	}
-	if c.APIPath != "" {
-		path, paths = strings.TrimRight(c.APIPath, "/"), nil
-	}
-	urls, err := llmproxy.NewBaseURL(raw, path, paths)
-	if err != nil {
-		return urls, "want an http:// or https:// URL with a host and without user, query and fragment"
-	}
-	return urls, ""
-}
-
-func validAPIPath(path string) bool {
-	return strings.HasPrefix(path, "/") && visible(path) && !strings.ContainsAny(path, "?#%")
+	return apis
 }
