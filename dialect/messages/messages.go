@@ -23,15 +23,15 @@ import (
 func New() llmproxy.ResponseExtractor { return &reader{} }
 
 type reader struct {
-	answer dialect.Answer // all but the usage
-	usage  usage
-	begun  bool // a frame has been seen
+	dialect.Answer // all but the tokens
+	tokens         tokens
+	begun          bool // a frame has been seen
 }
 
 // Frame reads an event or a body. Events that cannot carry news are told by their name
 // alone.
 func (r *reader) Frame(f wire.Frame) {
-	if r.answer.Over {
+	if r.Over {
 		return
 	}
 	first := !r.begun
@@ -46,8 +46,8 @@ func (r *reader) Frame(f wire.Frame) {
 	case "message_delta":
 		r.delta(f.Data)
 	case "message_stop":
-		r.usage.read(wire.Member(f.Data, "usage"), &r.answer.Meta)
-		r.answer.Meta.Outcome, r.answer.Over = llmproxy.OutcomeCompleted, true
+		r.usage(wire.Member(f.Data, "usage")) // SGLang's
+		r.Meta.Outcome, r.Over = llmproxy.OutcomeCompleted, true
 	case "error":
 		r.fail(f.Data, wire.Member(f.Data, "error"))
 	case "", "message":
@@ -57,18 +57,15 @@ func (r *reader) Frame(f wire.Frame) {
 	}
 }
 
-// Done reports that the answer's terminal event has been seen.
-func (r *reader) Done() bool { return r.answer.Done() }
-
 // Metadata returns what is known so far.
 func (r *reader) Metadata() llmproxy.ResponseMetadata {
-	m := r.answer.Meta
-	if r.usage.servedBy != "" {
-		m.Model = r.usage.servedBy
+	m := r.Meta
+	if r.tokens.servedBy != "" {
+		m.Model = r.tokens.servedBy
 	}
-	if r.usage.reported {
-		m.UsageReported = true
-		m.Usage, m.Inconsistent = r.usage.normalise()
+	m.UsageReported = r.tokens.reported || m.CostReported
+	if r.tokens.reported {
+		m.Usage, m.Inconsistent = r.tokens.usage()
 	}
 	return m
 }
@@ -78,13 +75,13 @@ func (r *reader) message(message []byte) {
 	for name, value := range wire.Members(message) {
 		switch string(name) {
 		case "id":
-			dialect.Keep(&r.answer.Meta.ID, value)
+			dialect.Keep(&r.Meta.ID, value)
 		case "model":
-			dialect.Keep(&r.answer.Meta.Model, value)
+			dialect.Keep(&r.Meta.Model, value)
 		case "stop_reason":
 			r.stop(value)
 		case "usage":
-			r.usage.read(value, &r.answer.Meta)
+			r.usage(value)
 		}
 	}
 }
@@ -96,17 +93,38 @@ func (r *reader) delta(event []byte) {
 		case "delta":
 			r.message(value)
 		case "usage":
-			r.usage.read(value, &r.answer.Meta)
+			r.usage(value)
 		}
 	}
+}
+
+// usage takes over a usage object: the tokens, and how they are charged. Anything that
+// states no tokens changes nothing.
+func (r *reader) usage(object []byte) {
+	if !r.tokens.read(object) {
+		return
+	}
+	for name, value := range wire.Members(object) {
+		switch string(name) {
+		case "service_tier":
+			dialect.Keep(&r.Meta.ServiceTier, value)
+		case "speed":
+			dialect.Keep(&r.Meta.Speed, value)
+		case "inference_geo":
+			if string(value) != `"not_available"` {
+				dialect.Keep(&r.Meta.Region, value)
+			}
+		}
+	}
+	r.ReadUsage(object) // for what a reseller says it charged; its counts are not ours
 }
 
 // stop reads a stop reason, null or empty while there is none. What the answer consumed is
 // final then, whether or not message_stop still comes.
 func (r *reader) stop(reason []byte) {
 	if wire.KindOf(reason) == wire.Text && string(reason) != `""` {
-		dialect.Keep(&r.answer.Meta.FinishReason, reason)
-		r.answer.Meta.Outcome = llmproxy.OutcomeCompleted
+		dialect.Keep(&r.Meta.FinishReason, reason)
+		r.Meta.Outcome = llmproxy.OutcomeCompleted
 	}
 }
 
@@ -115,11 +133,11 @@ func (r *reader) fail(data, fault []byte) {
 	if !dialect.IsObject(fault) {
 		fault = data
 	}
-	r.answer.Fail(fault)
-	if r.answer.Meta.ErrorType == "" {
-		dialect.Keep(&r.answer.Meta.ErrorType, wire.Member(fault, "status")) // Google's
+	r.Fail(fault)
+	if r.Meta.ErrorType == "" {
+		dialect.Keep(&r.Meta.ErrorType, wire.Member(fault, "status")) // Google's
 	}
-	r.answer.Over = true
+	r.Over = true
 }
 
 // body reads a whole body: a message, an error, or the count of count_tokens, which is an
@@ -139,11 +157,11 @@ func (r *reader) body(data []byte) {
 		return
 	}
 	if whole && isAnswer(data) {
-		r.answer.Meta.Outcome = llmproxy.OutcomeCompleted
+		r.Meta.Outcome = llmproxy.OutcomeCompleted
 	} else {
-		r.answer.Meta.Outcome = llmproxy.OutcomeUnknown
+		r.Meta.Outcome = llmproxy.OutcomeUnknown
 	}
-	r.answer.Over = r.answer.Meta.Outcome == llmproxy.OutcomeCompleted
+	r.Over = r.Meta.Outcome == llmproxy.OutcomeCompleted
 }
 
 // isAnswer reports whether body has a member that every message, or every count, has.

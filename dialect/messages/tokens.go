@@ -110,8 +110,8 @@ func (c *counts) add(r *counts) {
 	c.known |= r.known
 }
 
-// usage is what one answer has reported so far.
-type usage struct {
+// tokens is what one answer has reported so far.
+type tokens struct {
 	top      counts // of the usage object itself
 	reported bool
 
@@ -122,45 +122,34 @@ type usage struct {
 	servedBy  string // the model that took over from the one that began; "" if none did
 }
 
-// read takes over a usage object, and what it says besides tokens into m. Anything else
-// changes nothing.
-func (u *usage) read(object []byte, m *llmproxy.ResponseMetadata) {
+// read takes over the counts of a usage object; ok is false where it has none.
+func (u *tokens) read(object []byte) (ok bool) {
 	var r counts
 	var iterations []byte
 	for name, value := range wire.Members(object) {
-		switch string(name) {
-		case "service_tier":
-			dialect.Keep(&m.ServiceTier, value)
-		case "speed":
-			dialect.Keep(&m.Speed, value)
-		case "inference_geo":
-			if string(value) != `"not_available"` {
-				dialect.Keep(&m.Region, value)
-			}
-		case "iterations":
+		if string(name) == "iterations" {
 			iterations = value
-		default:
-			r.member(name, value)
+			continue
 		}
+		r.member(name, value)
 	}
 	if !r.isReport() {
-		return
+		return false
 	}
 	r.complete()
 	u.top.fold(&r)
 	u.reported = true
 	u.itemised = false
-	if wire.KindOf(iterations) == wire.Array {
-		u.readIterations(iterations)
-	}
+	u.readIterations(iterations)
+	return true
 }
 
 // readIterations reads the entries of the requests that one answer took. They replace
-// those of an earlier report.
+// those of an earlier report; where there are none, those stay.
 //
 // Source: the descriptions of BetaUsage.Iterations and of its entries in Anthropic's SDKs.
 // Where a fallback served the answer, the top level is what is charged.
-func (u *usage) readIterations(list []byte) {
+func (u *tokens) readIterations(list []byte) {
 	var sampled, compacted counts
 	entries, fellBack := 0, false
 	itemised := true
@@ -204,9 +193,9 @@ func (u *usage) readIterations(list []byte) {
 	u.itemised = itemised && (sampled.isReport() || compacted.isReport())
 }
 
-// normalise brings the counts into the convention of [llmproxy.Usage]: Anthropic counts
+// usage brings the counts into the convention of [llmproxy.Usage]: Anthropic counts
 // what is read from and written to the cache beside the input.
-func (u *usage) normalise() (n llmproxy.Usage, inconsistent bool) {
+func (u *tokens) usage() (n llmproxy.Usage, inconsistent bool) {
 	c := u.charged()
 	n = llmproxy.Usage{
 		PromptTokens:     c.n[input] + c.n[read] + c.n[written],
@@ -230,7 +219,7 @@ func (u *usage) normalise() (n llmproxy.Usage, inconsistent bool) {
 
 // charged returns the counts of all iterations that are charged at the price of the
 // answer's model.
-func (u *usage) charged() counts {
+func (u *tokens) charged() counts {
 	c := u.top
 	if u.itemised {
 		c = u.sampled
