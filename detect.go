@@ -15,6 +15,8 @@ type target struct {
 	model    string // where the API has it in the path
 	streams  bool   // the path asks for a stream
 	byBody   bool   // "/": the body decides on the API
+
+	deployments bool // /openai/deployments/…
 }
 
 // dialects are the APIs whose bodies the gateway understands: a provider must speak the
@@ -122,7 +124,7 @@ func listed(post, isJSON bool, path string) (t target, ok bool) {
 		t.op.Path, t.op.API, t.op.JSON, t.op.Metered = rest, APICohere, post, post
 	case first == "openai" && strings.HasPrefix(rest, "/deployments/"):
 		t = onMount(post, isJSON, path)
-		t.op.Mount = false
+		t.op.Mount, t.deployments = false, true
 	case first == "images":
 		t.op.API, t.op.JSON, t.op.Metered = APIImages, isJSON, post
 	case shared[first]:
@@ -256,6 +258,11 @@ func apiOfBody(b *Body, p Provider) (APIType, *Error) {
 	speaks := func(api APIType) bool { _, ok := p.API(api); return ok }
 	switch {
 	case b.has(memberMessages):
+		for _, api := range p.Routing().Paths {
+			if api == APIMessages || api == APIConverse || api == APICohere {
+				return api, nil // its native one, though it may speak OpenAI's as well
+			}
+		}
 		for _, api := range [...]APIType{APIConverse, APIChatCompletions, APIMessages, APICohere} {
 			if speaks(api) {
 				return api, nil
@@ -324,6 +331,12 @@ func isJSON(contentType string) bool {
 func isSSE(contentType string) bool {
 	media, _, _ := strings.Cut(contentType, ";")
 	return strings.EqualFold(strings.TrimSpace(media), "text/event-stream")
+}
+
+// isEventStream reports whether a Content-Type is that of AWS event streams.
+func isEventStream(contentType string) bool {
+	media, _, _ := strings.Cut(contentType, ";")
+	return strings.EqualFold(strings.TrimSpace(media), "application/vnd.amazon.eventstream")
 }
 
 // hasDotSegment reports whether path, escaped, has a segment that is . or .. however

@@ -220,6 +220,30 @@ func errorEvent(api APIType, e *Error, seq int) []byte {
 	return append(b, "\n\n"...)
 }
 
+// farewell returns what tells the client of a broken stream about e, in its own dialect
+// and framing; nothing where that cannot be done. midEvent says that the stream broke
+// inside an event.
+func (t *tap) farewell(e *Error, midEvent bool) []byte {
+	switch framer := t.framer.(type) {
+	case *wire.SSE:
+		event := errorEvent(t.api, e, t.frames)
+		if midEvent {
+			event = append([]byte("\n\n"), event...)
+		}
+		return event
+	case *wire.EventStream:
+		if !framer.Whole() {
+			return nil
+		}
+		return wire.AppendMessage(nil, []wire.Header{
+			{Name: ":message-type", Value: "exception"},
+			{Name: ":exception-type", Value: "internalServerException"},
+			{Name: ":content-type", Value: "application/json"},
+		}, errorBody(t.api, e))
+	}
+	return nil
+}
+
 func openAIError(e *Error) []byte {
 	b := wire.AppendString([]byte(`{"message":`), e.Message)
 	b = wire.AppendString(append(b, `,"type":`...), e.Type)

@@ -29,7 +29,8 @@ func hopByHop(name string) bool {
 // credential reports whether the field may carry the client's key for the gateway.
 func credential(name string) bool {
 	switch name {
-	case "Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key":
+	case "Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key",
+		"X-Amz-Date", "X-Amz-Security-Token", "X-Amz-Content-Sha256": // an AWS signature
 		return true
 	}
 	return false

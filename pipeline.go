@@ -150,6 +150,9 @@ func (e *run) admit(t target, fixed Provider) *Error {
 		if x.Route, err = a.route(e.client, t, x); err != nil {
 			return err
 		}
+		if m := x.Route.Provider.Settings().Model; m != "" {
+			x.Route.Model = m
+		}
 	}
 	if t.byBody {
 		api, err := apiOfBody(x.Body, x.Route.Provider)
@@ -258,7 +261,7 @@ func (e *run) attempt(ctx context.Context, x *Exchange) (*Reply, error) {
 		return nil, noProvider(x.Meta.Model)
 	}
 	api, speaks := p.API(x.Operation.API)
-	if x.Operation.JSON && dialects[x.Operation.API] && !speaks {
+	if op := &x.Operation; op.JSON && !op.Mount && dialects[op.API] && !speaks {
 		return nil, mismatch(p, x.Operation.API)
 	}
 	u, err := p.Resolve(x)
@@ -409,13 +412,16 @@ func (e *run) newReply(x *Exchange, resp *http.Response, stream *bodyStream) *Re
 // meter puts a tap on reply, and withholds what only the meter asked for.
 func (e *run) meter(x *Exchange, reply *Reply, stream *bodyStream, api API, asked bool) {
 	extractor := api.NewExtractor()
+	if r, ok := extractor.(RequestExtractor); ok {
+		r.Request(x)
+	}
 	if h, ok := extractor.(HeaderExtractor); ok {
 		h.Header(reply.Header)
 	}
-	t := newTap(extractor, x.Operation.API, x.Route.Provider.Name(), reply.Header.Get("Content-Type"), e.a.limits.Frame)
+	t := newTap(extractor, x, reply.Header.Get("Content-Type"), e.a.limits.Frame)
 	reply.Tap, reply.tap = t, t
 	stream.tap = t
-	if asked && t.framing == framingSSE && reply.StatusCode < 300 {
+	if asked && t.transport == TransportSSE && reply.StatusCode < 300 {
 		reply.Stream = &withhold{src: stream, limit: withholdLimit}
 	}
 }

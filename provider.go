@@ -52,6 +52,10 @@ type Routing struct {
 	Prefixes []string  // prefixes on models besides the name ("gemini" for googleai)
 	Native   []string  // patterns of native names that begin with a prefix; never cut
 	Paths    []APIType // APIs whose path alone points here (messages → anthropic)
+
+	// Deployments says that the provider serves /openai/deployments/{name}/…; no other
+	// is asked for such a path unless it is named.
+	Deployments bool
 }
 
 // URLResolver says where a request goes.
@@ -104,6 +108,9 @@ type Settings struct {
 	// KeyQuery names the query parameter in which the provider's clients may send their
 	// key; it travels no further than any other credential. "" means that there is none.
 	KeyQuery string
+	// Model is the name under which every model is asked for off the mount: that of a
+	// deployment, say. "" changes nothing.
+	Model string
 }
 
 // HeaderExtractor is a [ResponseExtractor] that also reads the header of the answer, which
@@ -112,6 +119,14 @@ type HeaderExtractor interface {
 	ResponseExtractor
 	// Header is shown the answer's header before the first frame. It must not be kept.
 	Header(h http.Header)
+}
+
+// RequestExtractor is a [ResponseExtractor] that also looks at the request: some answers
+// leave open what was asked for (the lifetime of cache entries, say).
+type RequestExtractor interface {
+	ResponseExtractor
+	// Request is shown the exchange before the first frame. It must not be kept.
+	Request(x *Exchange)
 }
 
 // BaseProvider is a [Provider] made of parts. Its zero value speaks no API.

@@ -56,7 +56,7 @@ type counter struct {
 }
 
 // counters are the counts of u in the order of a usage record.
-func (u *Usage) counters() [19]counter {
+func (u *Usage) counters() [20]counter {
 	return [...]counter{
 		{"prompt_tokens", u.PromptTokens},
 		{"completion_tokens", u.CompletionTokens},
@@ -77,6 +77,7 @@ func (u *Usage) counters() [19]counter {
 		{"rejected_prediction_tokens", u.RejectedPrediction},
 		{"web_searches", u.WebSearches},
 		{"web_fetches", u.WebFetches},
+		{"search_units", u.SearchUnits},
 	}
 }
 

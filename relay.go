@@ -19,12 +19,19 @@ var holdBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 16*kib); retu
 // that the answer is cut.
 func (e *run) relay() *Error {
 	reply := e.reply
-	sse := isSSE(reply.Header.Get("Content-Type"))
 	length := contentLength(reply.Header)
-	if reply.Tap != nil && !sse && length <= holdLimit && e.r.Method != http.MethodHead {
+	if reply.Tap != nil && !e.streams() && length <= holdLimit && e.r.Method != http.MethodHead {
 		return e.hold(length)
 	}
-	return e.flow(nil, sse || length < 0)
+	return e.flow(nil, length < 0 || e.streams())
+}
+
+// streams reports whether the answer is for a client that reads it as it arrives: a
+// stream of events, or what a request for a stream got (Gemini's is one JSON array).
+func (e *run) streams() bool {
+	t := e.reply.tap
+	return isSSE(e.reply.Header.Get("Content-Type")) ||
+		t != nil && (t.streams() || e.x.Operation.API == APIGenerateContent && e.x.Meta.Stream && e.reply.StatusCode < 300)
 }
 
 // announce takes over the fields of from, and names where the answer comes from.
@@ -204,12 +211,10 @@ func (e *run) broken(err error, midEvent bool) *Error {
 	if !e.sink.begun() {
 		return failure
 	}
-	if t := e.reply.tap; t != nil && t.framing == framingSSE {
-		event := errorEvent(e.x.Operation.API, failure, t.frames)
-		if midEvent {
-			event = append([]byte("\n\n"), event...)
+	if t := e.reply.tap; t != nil {
+		if event := t.farewell(failure, midEvent); len(event) > 0 {
+			_ = e.sink.write(event, true)
 		}
-		_ = e.sink.write(event, true)
 	}
 	return failure
 }

@@ -33,6 +33,9 @@ func (a *AutoRouter) route(ctx context.Context, t target, x *Exchange) (Route, *
 	if p := byPrefix(providers, model); p != nil {
 		return Route{Provider: p, Model: cutPrefix(p, model)}, nil
 	}
+	if t.deployments {
+		providers = slices.DeleteFunc(slices.Clone(providers), func(p Provider) bool { return !p.Routing().Deployments })
+	}
 	if model != "" {
 		if p := byPattern(providers, model, func(r Routing) []string { return r.Models }); p != nil {
 			return Route{Provider: p}, nil
@@ -42,11 +45,17 @@ func (a *AutoRouter) route(ctx context.Context, t target, x *Exchange) (Route, *
 		}
 		if a.lookup != nil {
 			if name, ok := a.lookup(ctx, model); ok {
-				if p, ok := a.registry.Get(name); ok {
+				if p, ok := a.registry.Get(name); ok && (!t.deployments || p.Routing().Deployments) {
 					return Route{Provider: p}, nil
 				}
 			}
 		}
+	}
+	if t.deployments {
+		if len(providers) == 0 {
+			return Route{}, noProvider(model)
+		}
+		return Route{Provider: providers[0]}, nil
 	}
 	for _, p := range providers {
 		if slices.Contains(p.Routing().Paths, t.op.API) {

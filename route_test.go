@@ -106,6 +106,35 @@ func TestRouteFallback(t *testing.T) {
 	}
 }
 
+// Azure's paths are for providers that serve them, whatever the model's name says.
+func TestRouteDeployments(t *testing.T) {
+	t.Parallel()
+	openai := &BaseProvider{ID: "openai", Routes: Routing{BuiltIn: []string{"gpt-*"}}}
+	azure := &BaseProvider{ID: "azure", Routes: Routing{Deployments: true}}
+	azure2 := &BaseProvider{ID: "azure-2", Routes: Routing{Deployments: true, Models: []string{"gpt-4o"}}}
+	deployments := target{deployments: true}
+	for _, tt := range []struct {
+		model, xProvider string
+		providers        []Provider
+		want             string // "": none
+	}{
+		{"gpt-5", "", []Provider{openai, azure, azure2}, "azure"},
+		{"gpt-4o", "", []Provider{openai, azure, azure2}, "azure-2"},
+		{"azure-2/x", "", []Provider{openai, azure, azure2}, "azure-2"},
+		{"gpt-5", "openai", []Provider{openai, azure}, "openai"},
+		{"gpt-5", "", []Provider{openai}, ""},
+	} {
+		x := &Exchange{Header: http.Header{"X-Provider": {tt.xProvider}}, Meta: BodyMetadata{Model: tt.model}}
+		got, err := NewAutoRouter(WithProvider(tt.providers...)).route(t.Context(), deployments, x)
+		switch {
+		case tt.want == "" && err == nil:
+			t.Errorf("%s: got %s", tt.model, got.Provider.Name())
+		case tt.want != "" && (err != nil || got.Provider.Name() != tt.want):
+			t.Errorf("%s: got %v, %v, want %s", tt.model, got.Provider, err, tt.want)
+		}
+	}
+}
+
 type aliases map[string]Route
 
 func (a aliases) DetectProvider(_ context.Context, h ProviderHint) (provider, model string) {

@@ -53,10 +53,14 @@ func (e *run) judge(end ending) {
 	r.UsageSource, r.CostState = UsageNone, CostFree
 	if answered {
 		r.Status = e.reply.StatusCode
-		if isSSE(e.reply.Header.Get("Content-Type")) {
-			r.Transport, r.TTFT = TransportSSE, e.ttft
-		} else {
-			r.Transport = TransportHTTP
+		r.Transport = TransportHTTP
+		if t := e.reply.tap; t != nil {
+			r.Transport = t.transport
+		} else if isSSE(e.reply.Header.Get("Content-Type")) {
+			r.Transport = TransportSSE
+		}
+		if e.streams() {
+			r.TTFT = e.ttft
 		}
 		r.ResponseID, r.FinishReason = m.ID, m.FinishReason
 		if m.Model != "" {
@@ -83,7 +87,7 @@ func (e *run) judge(end ending) {
 	switch {
 	case end.gone:
 		r.Outcome, r.Status = OutcomeCancelled, statusClientGone
-		e.charge(m.UsageReported && (m.Outcome != OutcomeUnknown || end.whole && r.Transport == TransportHTTP))
+		e.charge(m.UsageReported && (m.Outcome != OutcomeUnknown || end.whole && answered && !e.streams()))
 	case end.refused:
 		r.Outcome = OutcomeRejected
 	case end.failure != nil:
@@ -101,7 +105,7 @@ func (e *run) judge(end ending) {
 		if r.Unread {
 			e.charge(false)
 		}
-	case m.Outcome == OutcomeUnknown && r.Transport == TransportSSE && !r.Unread:
+	case m.Outcome == OutcomeUnknown && e.streams() && !r.Unread:
 		// The bytes ended well, the answer did not: no terminal event came.
 		r.Outcome = OutcomeError
 		e.charge(false)

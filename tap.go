@@ -2,6 +2,7 @@ package llmproxy
 
 import (
 	"bytes"
+	"io"
 	"strings"
 
 	"github.com/llmproxy/llmproxy/wire"
@@ -12,38 +13,43 @@ type tap struct {
 	extractor ResponseExtractor
 	api       APIType
 	provider  string
-	framing   framing
-	sse       *wire.SSE
-	json      []byte // what has come of a JSON body
-	limit     int    // of json
-	frames    int    // events so far
-	unread    bool   // something was not shown to the extractor
+	framer    framer // nil: the answer is not for the extractor (HTML, say)
+	transport Transport
+	frames    int // so far
 }
 
-type framing int
+// framer cuts an answer into frames. Its Write never fails.
+type framer interface {
+	io.Writer
+	// Oversized is how many frames were too large to be read.
+	Oversized() int
+}
 
-const (
-	framingNone framing = iota // not for the extractor: HTML, say
-	framingJSON                // one frame
-	framingSSE
-)
-
-func newTap(e ResponseExtractor, api APIType, provider, contentType string, limit int) *tap {
-	t := &tap{extractor: e, api: api, provider: provider, limit: limit}
+// newTap returns a tap for an answer of contentType to x, which reads frames of at most
+// limit bytes.
+func newTap(e ResponseExtractor, x *Exchange, contentType string, limit int) *tap {
+	t := &tap{extractor: e, api: x.Operation.API, provider: x.Route.Provider.Name(), transport: TransportHTTP}
 	if limit <= 0 {
-		t.limit = 1 << 62
+		limit = 1 << 62
 	}
 	switch {
 	case isSSE(contentType):
-		t.framing = framingSSE
-		t.sse = wire.NewSSE(t, t.limit)
-	case isJSON(contentType), strings.TrimSpace(contentType) == "":
-		t.framing = framingJSON
+		t.framer, t.transport = wire.NewSSE(t, limit), TransportSSE
+	case isEventStream(contentType):
+		t.framer, t.transport = wire.NewEventStream(t, limit), TransportEventStream
+	case !isJSON(contentType) && strings.TrimSpace(contentType) != "":
+	case x.Meta.Stream && x.Operation.API == APIGenerateContent:
+		t.framer = wire.NewArrayStream(t, limit)
+	default:
+		t.framer = &wholeBody{sink: t, limit: limit}
 	}
 	return t
 }
 
-// Frame counts the events and hands them on.
+// streams reports whether the answer is a sequence of events.
+func (t *tap) streams() bool { return t.transport != TransportHTTP }
+
+// Frame counts the frames and hands them on.
 func (t *tap) Frame(f wire.Frame) {
 	t.frames++
 	t.extractor.Frame(f)
@@ -51,27 +57,16 @@ func (t *tap) Frame(f wire.Frame) {
 
 // Observe is shown the next piece of the answer.
 func (t *tap) Observe(piece []byte) {
-	switch t.framing {
-	case framingSSE:
-		_, _ = t.sse.Write(piece)
-	case framingJSON:
-		if t.unread {
-			return
-		}
-		if len(piece) > t.limit-len(t.json) {
-			t.json, t.unread = nil, true
-			return
-		}
-		t.json = append(t.json, piece...)
+	if t.framer != nil {
+		_, _ = t.framer.Write(piece)
 	}
 }
 
 // end says that the answer is whole.
 func (t *tap) end() {
-	if t.framing == framingJSON && !t.unread && len(bytes.TrimSpace(t.json)) > 0 {
-		t.Frame(wire.Frame{Data: t.json})
+	if e, ok := t.framer.(interface{ End() }); ok {
+		e.End()
 	}
-	t.json = nil
 }
 
 // Done reports that the terminal event has been seen.
@@ -84,7 +79,44 @@ func (t *tap) Metadata() ResponseMetadata {
 	return m
 }
 
-// missed reports whether a part of the answer was too large to be read.
+// missed reports whether a part of the answer could not be read.
 func (t *tap) missed() bool {
-	return t.unread || t.sse != nil && t.sse.Oversized() > 0
+	if t.framer == nil {
+		return false
+	}
+	b, ok := t.framer.(interface{ Broken() bool })
+	return t.framer.Oversized() > 0 || ok && b.Broken()
+}
+
+// wholeBody is the framer of a JSON body, which is one frame.
+type wholeBody struct {
+	sink  wire.Sink
+	limit int
+	body  []byte
+	large bool
+}
+
+func (w *wholeBody) Write(p []byte) (int, error) {
+	if w.large || len(p) > w.limit-len(w.body) {
+		w.body, w.large = nil, true
+	} else {
+		w.body = append(w.body, p...)
+	}
+	return len(p), nil
+}
+
+// Oversized is 1 for a body beyond the limit.
+func (w *wholeBody) Oversized() int {
+	if w.large {
+		return 1
+	}
+	return 0
+}
+
+// End emits the body, if there is one.
+func (w *wholeBody) End() {
+	if len(bytes.TrimSpace(w.body)) > 0 {
+		w.sink.Frame(wire.Frame{Data: w.body})
+	}
+	w.body = nil
 }

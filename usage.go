@@ -41,6 +41,7 @@ type Usage struct {
 	// Calls of tools that the provider ran and charges by the call.
 	WebSearches int64
 	WebFetches  int64
+	SearchUnits int64 // of a rerank (Cohere)
 }
 
 // TotalTokens returns PromptTokens + CompletionTokens.
@@ -66,7 +67,7 @@ func (u Usage) Consistent() bool {
 		u.CacheWrite5m, u.CacheWrite - u.CacheWrite5m,
 		u.InputAudio, u.InputImage, u.InputVideo, u.InputTool, u.Citation,
 		u.Reasoning, u.OutputAudio, u.OutputImage,
-		u.AcceptedPrediction, u.RejectedPrediction, u.WebSearches, u.WebFetches,
+		u.AcceptedPrediction, u.RejectedPrediction, u.WebSearches, u.WebFetches, u.SearchUnits,
 	} {
 		if n < 0 {
 			return false

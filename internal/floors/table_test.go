@@ -38,6 +38,10 @@ const jsonModule = "github.com/go-json-experiment/json"
 var outside = []struct{ folder, module string }{
 	{"adapter/zstd", "github.com/klauspost/compress"},
 	{"adapter/brotli", "github.com/andybalholm/brotli"},
+	{"providers/bedrock/...", "github.com/aws/aws-sdk-go-v2"},
+	{"providers/bedrock/...", "github.com/aws/smithy-go"},
+	{"providers/azure/entra", "github.com/Azure/azure-sdk-for-go"},
+	{"providers/vertexai/adc", "golang.org/x/oauth2"},
 	{"internal/gateway/...", "github.com/goccy/go-yaml"},
 	{"cmd/llmproxy", "github.com/alecthomas/kong"},
 }
