@@ -109,6 +109,7 @@ type session struct {
 	t      *testing.T
 	rig    *rig   // nil where the client speaks to the provider itself
 	prefix string // of models
+	mount  bool   // the path of the base URL names the provider
 	heard  []string
 }
 
@@ -119,7 +120,7 @@ func (r *rig) session(base, prefix string, opts ...option.RequestOption) *sessio
 		option.WithBaseURL(r.gateway + base), option.WithAPIKey(clientKey),
 		option.WithHTTPClient(r.client), option.WithMaxRetries(0),
 	}, opts...)...)
-	return &session{Client: &client, t: r.t, rig: r, prefix: prefix}
+	return &session{Client: &client, t: r.t, rig: r, prefix: prefix, mount: strings.HasPrefix(base, "/openai")}
 }
 
 // direct returns a client of a provider of its own.
