@@ -1,0 +1,103 @@
+package llmproxy
+
+import (
+	"net/http"
+)
+
+// admit reads what routing needs and chooses the provider.
+func (e *run) admit(t target, fixed Provider) *Error {
+	a, r, x := e.a, e.r, e.x
+	if upgrade(r.Header) {
+		return &Error{
+			Status: http.StatusUpgradeRequired, Type: "invalid_request_error", Code: "websocket_not_supported",
+			Message: "no WebSocket is served at this path: use HTTP", NoRetry: true,
+		}
+	}
+	if n := a.limits.Header; n > 0 && headerSize(r.Header) > n {
+		return headersTooLarge(n)
+	}
+	var err *Error
+	if x.Tags, err = parseTags(r.Header["X-Gateway-Tags"]); err != nil {
+		return err
+	}
+	if t.provider != "" {
+		p, ok := a.registry.Get(t.provider)
+		if !ok {
+			return providerNotFound(t.provider)
+		}
+		x.Route.Provider = p
+	}
+	if x.Operation.JSON {
+		text, decoded, err := a.readBody(e.sink, r)
+		if err != nil {
+			return err
+		}
+		e.decoded = decoded
+		body, perr := ParseBody(text)
+		if perr != nil {
+			putBuffer(text)
+			return asError(perr)
+		}
+		body.buffer = text
+		body.hold()
+		x.Body, e.body = body, body
+		if x.Meta, err = body.metadata(); err != nil {
+			return err
+		}
+	} else if err := e.openUpload(); err != nil {
+		return err
+	}
+	if t.model != "" {
+		x.Meta.Model = t.model
+	}
+	x.Meta.Stream = x.Meta.Stream || t.streams
+	if fixed != nil {
+		x.Route = Route{Provider: fixed, Model: cutPrefix(fixed, x.Meta.Model)}
+	} else if x.Route.Provider == nil {
+		if x.Route, err = a.route(e.client, t, x); err != nil {
+			return err
+		}
+		if m := x.Route.Provider.Settings().Model; m != "" {
+			x.Route.Model = m
+		}
+	}
+	if t.byBody {
+		api, err := apiOfBody(x.Body, x.Route.Provider)
+		if err != nil {
+			return err
+		}
+		x.settleOn(api)
+	}
+	if x.Meta.Stream {
+		x.Transport = TransportSSE
+	}
+	return nil
+}
+
+// openUpload prepares an opaque body.
+func (e *run) openUpload() *Error {
+	r, limit := e.r, e.a.limits.Upload
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
+		return nil
+	}
+	if limit > 0 && r.ContentLength > limit {
+		return tooLarge("the upload", limit)
+	}
+	e.sink.duplex()
+	e.upload = newClientBody(r.Body, e.sink, e.a.limits, limit, "the upload")
+	e.x.upload, e.x.length = e.upload, r.ContentLength
+	if len(r.Trailer) > 0 {
+		e.trailer = make(http.Header, len(r.Trailer))
+		for name := range r.Trailer {
+			if !staysHere(name) && !credential(name) {
+				e.trailer[name] = nil
+			}
+		}
+		e.upload.onEOF = func() {
+			for name := range e.trailer {
+				e.trailer[name] = r.Trailer[name]
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,196 @@
+package llmproxy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"math"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/llmproxy/llmproxy/wire"
+)
+
+// attempt sends the exchange to its provider: resolve, edit, enrich, forward. It is the
+// innermost round trip, and all that depends on the provider is computed here.
+func (e *run) attempt(ctx context.Context, x *Exchange) (*Reply, error) {
+	p := x.Route.Provider
+	if p == nil {
+		return nil, noProvider(x.Meta.Model)
+	}
+	api, speaks := p.API(x.Operation.API)
+	if op := &x.Operation; op.JSON && !op.Mount && dialects[op.API] && !speaks {
+		return nil, mismatch(p, x.Operation.API)
+	}
+	u, err := p.Resolve(x)
+	if err != nil {
+		return nil, err
+	}
+	settings := p.Settings()
+	u.RawQuery = joinQuery(u.RawQuery, upstreamQuery(x.RawQuery, settings))
+	metered := e.a.metering && x.Operation.Metered && api.NewExtractor != nil
+
+	ctx, cancel := context.WithCancelCause(ctx)
+	sent := false
+	defer func() {
+		if !sent {
+			cancel(errClosed)
+		}
+	}()
+	req := (&http.Request{
+		Method: x.Method, URL: u, Host: u.Host,
+		Header:        requestHeader(x.Header, settings.ClientKeys, e.decoded),
+		ContentLength: x.length,
+	}).WithContext(ctx)
+	asked := false // include_usage, unasked by the client
+	switch {
+	case x.Body != nil:
+		var edits []wire.Edit
+		edits, asked = x.edits(metered && api.IncludeUsage)
+		if err := wire.Check(x.Body.bytes, edits...); err != nil {
+			return nil, internalError(err)
+		}
+		body := newPayload(x.Body, edits)
+		defer body.release()
+		req.Body, _ = body.open()
+		req.GetBody, req.ContentLength = body.open, body.size
+	case x.Operation.JSON:
+		return nil, internalError(errors.New("the exchange was sent again after its answer had begun"))
+	case x.upload != nil:
+		if e.upload.sent {
+			return nil, internalError(errors.New("an opaque body was to be sent twice"))
+		}
+		e.upload.sent = true
+		req.Body, req.Trailer = e.upload, e.trailer
+	default:
+		req.ContentLength = 0
+	}
+	if err := p.Enrich(req, x); err != nil {
+		return nil, err
+	}
+	if err := e.begin(ctx, x); err != nil {
+		return nil, err
+	}
+	e.attempts = append(e.attempts, Attempt{Provider: p.Name(), Model: x.UpstreamModel()})
+	at := &e.attempts[len(e.attempts)-1]
+	e.last = x
+
+	timer := time.AfterFunc(math.MaxInt64, func() { cancel(errTooSlow) })
+	if wait := cmp.Or(settings.Timeout, e.a.limits.ResponseHeaderTimeout); wait > 0 {
+		timer.Reset(wait)
+	}
+	resp, err := e.a.transport.RoundTrip(req)
+	timer.Stop()
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		failure := upstreamError(p, err)
+		if fault := e.upload.blame(); fault != nil {
+			failure = fault
+		}
+		at.Error = failure.Code
+		return nil, failure
+	}
+	at.Status = resp.StatusCode
+	e.rec.ProviderRequestID = providerRequestID(resp.Header)
+	if (resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden) && !settings.ClientKeys {
+		_ = resp.Body.Close()
+		failure := providerAuth(p)
+		at.Error = failure.Code
+		return nil, failure
+	}
+	sent = true
+	stream := &bodyStream{
+		body: resp.Body, idle: e.a.limits.StreamIdleTimeout, timer: timer, cancel: cancel,
+		cause: func() error { return context.Cause(ctx) }, buf: pieceBuffers.Get().(*[]byte),
+	}
+	reply := e.newReply(x, resp, stream)
+	if metered && !e.rec.Unread {
+		e.meter(x, reply, stream, api, asked)
+	}
+	return reply, nil
+}
+
+// edits returns the splices of the body for the provider of x's route: the interceptors'
+// and the pipeline's own. asked says that they ask for usage, which is done only if
+// askUsage.
+func (x *Exchange) edits(askUsage bool) (edits []wire.Edit, asked bool) {
+	edits = slices.Clone(x.Edits)
+	switch {
+	case x.bare:
+		edits = append(edits, x.Body.withoutRouting()...)
+	case x.Route.Model != "" && x.Route.Model != x.Meta.Model && x.Body.has(memberModel):
+		edits = append(edits, wire.Edit{Span: x.Body.spans[memberModel], New: wire.AppendString(nil, x.Route.Model)})
+	}
+	api := x.Operation.API
+	if askUsage && x.Meta.Stream && !x.Meta.IncludeUsage && (api == APIChatCompletions || api == APICompletions) {
+		if edit, ok := includeUsage(x.Body); ok {
+			return append(edits, edit), true
+		}
+	}
+	return edits, false
+}
+
+// begin hands the intent to the recorder, once.
+func (e *run) begin(ctx context.Context, x *Exchange) error {
+	if e.intent {
+		return nil
+	}
+	e.intent = true
+	if e.a.recorder == nil {
+		return nil
+	}
+	e.describe(x)
+	if err := e.a.recorder.Begin(ctx, &e.rec); err != nil {
+		e.intent = false
+		e.a.log().Error("the recorder refused an intent", "id", x.ID, "error", err)
+		return unavailable("ledger_unavailable", "the gateway cannot keep its records at the moment", 5*time.Second)
+	}
+	return nil
+}
+
+// newReply makes a reply of resp, whose body is stream's.
+func (e *run) newReply(x *Exchange, resp *http.Response, stream *bodyStream) *Reply {
+	reply := &Reply{StatusCode: resp.StatusCode, Header: resp.Header, Stream: stream, exchange: x}
+	if len(resp.Trailer) > 0 {
+		reply.trailer = resp.Trailer
+	}
+	// Over HTTP/1, an answer without a length and without chunks ends where the
+	// connection does, whoever ended it.
+	reply.unproven = resp.ContentLength < 0 && resp.ProtoMajor == 1 &&
+		!slices.Contains(resp.TransferEncoding, "chunked")
+	e.rec.Unread = false
+	if codings := contentCodings(resp.Header); len(codings) > 0 && x.Method != http.MethodHead {
+		if src, ok := e.a.decode(resp.Body, codings); ok {
+			stream.body = src
+			resp.Header.Del("Content-Encoding")
+			resp.Header.Del("Content-Length")
+		} else {
+			e.rec.Unread = true
+		}
+	}
+	responseHeader(resp.Header)
+	return reply
+}
+
+// meter puts a tap on reply, and withholds what only the meter asked for.
+func (e *run) meter(x *Exchange, reply *Reply, stream *bodyStream, api API, asked bool) {
+	extractor := api.NewExtractor()
+	if r, ok := extractor.(RequestExtractor); ok {
+		r.Request(x)
+	}
+	if h, ok := extractor.(HeaderExtractor); ok {
+		h.Header(reply.Header)
+	}
+	t := newTap(extractor, x, reply.Header.Get("Content-Type"), e.a.limits.Frame)
+	reply.Tap, reply.tap = t, t
+	stream.tap = t
+	if asked && t.transport == TransportSSE && reply.StatusCode < 300 {
+		reply.Stream = &withhold{src: stream, limit: withholdLimit}
+	}
+}
+
+// withholdLimit bounds the one event that may be kept back. A usage-only event is small.
+const withholdLimit = 64 * kib
