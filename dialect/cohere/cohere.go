@@ -109,13 +109,12 @@ func (r *reader) body(data []byte) {
 
 // finish reads a finish reason.
 func (r *reader) finish(reason []byte) {
-	switch string(reason) {
-	case "null", `""`:
-	case `"ERROR"`, `"TIMEOUT"`:
-		dialect.Keep(&r.Meta.FinishReason, reason)
+	if wire.KindOf(reason) != wire.Text || string(reason) == `""` {
+		return
+	}
+	dialect.Keep(&r.Meta.FinishReason, reason)
+	r.Meta.Outcome = llmproxy.OutcomeCompleted
+	if word := string(reason); word == `"ERROR"` || word == `"TIMEOUT"` {
 		r.Fail(nil)
-	default:
-		dialect.Keep(&r.Meta.FinishReason, reason)
-		r.Meta.Outcome = llmproxy.OutcomeCompleted
 	}
 }

@@ -34,7 +34,6 @@ func service() openai_compatible.Preset {
 	return openai_compatible.Preset{
 		Type: Type, BaseURL: "https://api.cohere.com", APIPath: "/v2",
 		Paths:  map[llmproxy.APIType]string{"models": "/v1", "rerank": "/v1"},
-		KeyEnv: []string{"COHERE_API_KEY", "CO_API_KEY"},
 		Models: []string{"command-*", "command", "embed-*", "rerank-*", "c4ai-*"},
 	}
 }
