@@ -1,0 +1,173 @@
+// Package converse reads the answers of Amazon Bedrock's Converse API: JSON bodies and the
+// events of ConverseStream. Models of Amazon answer InvokeModel in the same shape, and
+// every operation of Bedrock's runtime reports failure in the way that is read here.
+package converse
+
+import (
+	"bytes"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/llmproxy/llmproxy"
+	"github.com/llmproxy/llmproxy/dialect"
+	"github.com/llmproxy/llmproxy/wire"
+)
+
+// New returns the reader of one answer. It is an [llmproxy.HeaderExtractor].
+//
+// A stream ends with the event metadata, which has the usage, after messageStop, which has
+// the stop reason; every answer with a stop reason is completed, whatever it is. An
+// exception ends a stream that has failed; its type is the error's type. What CountTokens
+// answers is an estimate of a prompt and no usage.
+func New() llmproxy.ResponseExtractor { return &reader{} }
+
+type reader struct {
+	meta  llmproxy.ResponseMetadata // all but the usage
+	usage usage
+
+	begun   bool // a frame has been seen
+	stopped bool // messageStop has been seen
+	told    bool // metadata has been seen
+	over    bool // nothing that follows counts
+}
+
+var _ llmproxy.HeaderExtractor = (*reader)(nil)
+
+// Header reads the service tier, and the type of an error.
+func (r *reader) Header(h http.Header) {
+	r.meta.ServiceTier = bounded(h.Get("X-Amzn-Bedrock-Service-Tier"))
+	if fault := h.Get("X-Amzn-Errortype"); fault != "" {
+		// "ValidationException:http://internal.amazon.com/coral/…"
+		fault, _, _ = strings.Cut(fault, ":")
+		r.fail(bounded(fault))
+	}
+}
+
+// Frame reads an event of a stream or a whole body.
+func (r *reader) Frame(f wire.Frame) {
+	if r.over {
+		return
+	}
+	first := !r.begun
+	r.begun = true
+	switch string(f.Event) {
+	case "":
+		if first {
+			r.body(f.Data)
+		}
+	case "messageStop":
+		r.stopped = true
+		r.stop(wire.Member(f.Data, "stopReason"))
+		r.over = r.told
+	case "metadata":
+		r.told = true
+		r.metadata(f.Data)
+		r.over = r.stopped
+	default:
+		if fault, ok := bytes.CutPrefix(f.Event, []byte(wire.ExceptionPrefix)); ok {
+			r.fail(bounded(string(fault)))
+			if code, ok := wire.Int(wire.Member(f.Data, "originalStatusCode")); ok {
+				r.meta.ErrorCode = strconv.FormatInt(code, 10) // what the model answered
+			}
+			r.over = true
+		}
+	}
+}
+
+// Done reports that the answer's terminal event has been seen.
+func (r *reader) Done() bool { return r.over }
+
+// Metadata returns what is known so far.
+func (r *reader) Metadata() llmproxy.ResponseMetadata {
+	m := r.meta
+	if r.usage.reported() {
+		m.UsageReported = true
+		m.Usage, m.Inconsistent = r.usage.normalise()
+	}
+	return m
+}
+
+// fail notes a failure of that type; "" keeps the type that is known.
+func (r *reader) fail(fault string) {
+	r.meta.Outcome = llmproxy.OutcomeFailed
+	if fault != "" {
+		r.meta.ErrorType = fault
+	}
+}
+
+// stop reads a stop reason.
+func (r *reader) stop(reason []byte) {
+	dialect.Keep(&r.meta.FinishReason, reason)
+	if r.meta.Outcome != llmproxy.OutcomeFailed {
+		r.meta.Outcome = llmproxy.OutcomeCompleted
+	}
+}
+
+// metadata reads what a stream's event metadata and a whole body have in common.
+func (r *reader) metadata(object []byte) {
+	for name, value := range wire.Members(object) {
+		switch string(name) {
+		case "usage":
+			r.usage.read(value)
+		case "serviceTier":
+			dialect.Keep(&r.meta.ServiceTier, wire.Member(value, "type"))
+		case "performanceConfig":
+			dialect.Keep(&r.meta.Speed, wire.Member(value, "latency"))
+		case "trace":
+			// A router chose the model.
+			dialect.Keep(&r.meta.Model, wire.Member(wire.Member(value, "promptRouter"), "invokedModelId"))
+		}
+	}
+}
+
+// body reads a whole body: an answer, a count of CountTokens, or an error.
+func (r *reader) body(data []byte) {
+	r.metadata(data)
+	answered, fault := false, false
+	var reason []byte
+	for name, value := range wire.Members(data) {
+		switch string(name) {
+		case "stopReason":
+			answered, reason = true, value
+		case "output", "usage", "inputTokens":
+			answered = true
+		case "message", "Message":
+			fault = fault || wire.KindOf(value) == wire.Text
+		case "__type": // "com.amazon.coral.service#AccessDeniedException"
+			fault = true
+			if r.meta.ErrorType == "" {
+				dialect.Keep(&r.meta.ErrorType, value)
+				_, r.meta.ErrorType = cutLast(r.meta.ErrorType, "#")
+			}
+		}
+	}
+	switch whole := dialect.Whole(data); {
+	case answered && whole:
+		r.stop(reason)
+		r.over = true
+	case answered:
+		dialect.Keep(&r.meta.FinishReason, reason)
+	case fault && whole:
+		r.fail("")
+		r.over = true
+	}
+}
+
+// cutLast is [strings.Cut] at the last sep, after which all is where there is none.
+func cutLast(s, sep string) (before, after string) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return "", s
+	}
+	return s[:i], s[i+len(sep):]
+}
+
+// bounded returns s, a copy and cut where it is far longer than any name.
+func bounded(s string) string {
+	const longest = 256
+	if len(s) > longest {
+		s = strings.ToValidUTF8(s[:longest], "")
+	}
+	return strings.Clone(s)
+}
