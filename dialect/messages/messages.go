@@ -53,6 +53,8 @@ func (r *reader) Frame(f wire.Frame) {
 	case "", "message":
 		if first {
 			r.body(f.Data)
+		} else if fault := wire.Member(f.Data, "error"); dialect.IsObject(fault) {
+			r.fail(f.Data, fault)
 		}
 	}
 }
