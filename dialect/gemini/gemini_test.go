@@ -246,10 +246,10 @@ func TestNoAllocations(t *testing.T) {
 }
 
 func BenchmarkFrame(b *testing.B) {
-	x := gemini.New()
+	x, frame := gemini.New(), wire.Frame{Data: []byte(first)}
 	b.SetBytes(int64(len(first)))
 	b.ReportAllocs()
 	for b.Loop() {
-		x.Frame(wire.Frame{Data: []byte(first)})
+		x.Frame(frame)
 	}
 }
