@@ -102,10 +102,7 @@ func (e *run) attempt(ctx context.Context, x *Exchange) (*Reply, error) {
 		return nil, failure
 	}
 	sent = true
-	stream := &bodyStream{
-		body: resp.Body, idle: e.a.limits.StreamIdleTimeout, timer: timer, cancel: cancel,
-		cause: func() error { return context.Cause(ctx) }, buf: pieceBuffers.Get().(*[]byte),
-	}
+	stream := newBodyStream(ctx, cancel, resp.Body, e.a.limits.StreamIdleTimeout)
 	reply := e.newReply(x, resp, stream)
 	if metered && !e.rec.Unread {
 		e.meter(x, reply, stream, api, asked)

@@ -21,6 +21,7 @@ type Choices struct {
 	parsed int    // chunks that were read for the model's name
 	seen   choice // choices that have begun
 	ended  choice // choices that have a finish reason
+	boring *shape // of the last chunk without news; nil before there was one
 }
 
 // choice is a set of the indexes of choices, of which the APIs allow 128.
@@ -51,8 +52,17 @@ func (c *Choices) Frame(f wire.Frame) {
 	}
 	first, failed := !c.begun, string(f.Event) == "error"
 	c.begun = true
-	if !failed && c.named() && !hasNews(data) {
-		return
+	if !failed && c.named() {
+		if c.boring != nil && c.boring.matches(data) {
+			return
+		}
+		if !hasNews(data) {
+			if c.boring == nil {
+				c.boring = &shape{}
+			}
+			c.boring.learn(data)
+			return
+		}
 	}
 	c.parsed++
 	c.read(data, first)

@@ -242,10 +242,9 @@ func str(text []byte, i int) (end int, err error) {
 // none.
 func strBytes(text []byte, i int) (end int, ascii bool, err error) {
 	var seen uint64 // all bytes of the string so far, and perhaps some after it, or-ed
+	clean := 0      // words in a row without anything special
 	for {
-		// Look at eight bytes at a time for a quote, a backslash or a control byte. The
-		// subtraction of one byte borrows from the next only where it has found one, so
-		// the lowest bit that is set is right.
+		// Look at eight bytes at a time for a quote, a backslash or a control byte.
 		var c byte
 		for {
 			if len(text)-i < 8 {
@@ -260,16 +259,32 @@ func strBytes(text []byte, i int) (end int, ascii bool, err error) {
 				i++
 				continue
 			}
+			// Plain text tends to go on: then four words at a time, which would only
+			// cost where escapes are dense.
+			if clean >= 4 {
+				for len(text)-i >= 32 {
+					w := text[i : i+32]
+					x0, x1 := binary.LittleEndian.Uint64(w), binary.LittleEndian.Uint64(w[8:])
+					x2, x3 := binary.LittleEndian.Uint64(w[16:]), binary.LittleEndian.Uint64(w[24:])
+					if special(x0)|special(x1)|special(x2)|special(x3) != 0 {
+						break
+					}
+					seen |= x0 | x1 | x2 | x3
+					i += 32
+				}
+				clean = 0
+				continue
+			}
 			x := binary.LittleEndian.Uint64(text[i:])
 			seen |= x
-			found := ((x ^ ones*'"') - ones) | ((x ^ ones*'\\') - ones) | (x - ones*' ')
-			found &= highs &^ x
-			if found != 0 {
+			if found := special(x); found != 0 {
 				i += bits.TrailingZeros64(found) / 8
 				c = text[i]
+				clean = 0
 				break
 			}
 			i += 8
+			clean++
 		}
 		switch c {
 		case '"':
@@ -290,6 +305,14 @@ func strBytes(text []byte, i int) (end int, ascii bool, err error) {
 			return 0, false, &SyntaxError{i, "control byte in a string"}
 		}
 	}
+}
+
+// special marks the bytes of x that are a quote, a backslash or a control byte, by their
+// highest bit. Only the lowest mark is certain: the subtraction of one byte borrows from
+// the next where it has found one. Flipping 2 puts the quote (0x22) right above the
+// control bytes, so that one comparison finds both.
+func special(x uint64) uint64 {
+	return (((x ^ ones*2) - ones*0x21) | ((x ^ ones*'\\') - ones)) & highs &^ x
 }
 
 // isEscape holds what makes an escape of two bytes.
