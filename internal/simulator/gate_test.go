@@ -2,8 +2,12 @@ package simulator_test
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"net/http"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/llmproxy/llmproxy/internal/simulator"
 )
@@ -51,6 +55,28 @@ func TestGates(t *testing.T) {
 	if _, err := p.Await(t.Context(), simulator.Finished(1)); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestPause holds in virtual time that a pause is as long as it says, and ends early
+// with its context.
+func TestPause(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		if err := simulator.At(2, simulator.Pause(time.Hour))(t.Context(), 1); err != nil || time.Since(start) != 0 {
+			t.Errorf("another place: %v after %v, want no wait", err, time.Since(start))
+		}
+		if err := simulator.At(2, simulator.Pause(time.Hour))(t.Context(), 2); err != nil || time.Since(start) != time.Hour {
+			t.Errorf("%v after %v, want an hour", err, time.Since(start))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		for _, gate := range []simulator.Gate{simulator.Pause(time.Hour), simulator.Never, simulator.Until(nil)} {
+			if err := gate(ctx, 0); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v, want the end of the context", err)
+			}
+		}
+	})
 }
 
 func TestSequence(t *testing.T) {

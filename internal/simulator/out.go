@@ -12,14 +12,16 @@ var errCut = errors.New("cut by the script")
 // wants.
 type out struct {
 	w       io.Writer
-	flush   func() error
-	piece   int   // flush after each so many bytes; 0: when Flush is called
-	bounded bool  // left counts
-	left    int64 // bytes until the cut
+	flusher func() error
+	gone    func() // called when the client does not take any more
+	piece   int    // flush after each so many bytes; 0: when Flush is called
+	bounded bool   // left counts
+	left    int64  // bytes until the cut
 }
 
-func newOut(w io.Writer, flush func() error, s *Script) *out {
-	o := &out{w: w, flush: flush, piece: s.PieceBytes}
+func newOut(w io.Writer, flusher func() error, c *call) *out {
+	s := &c.script
+	o := &out{w: w, flusher: flusher, gone: c.departed, piece: s.PieceBytes}
 	if s.CutBytes != nil {
 		o.bounded, o.left = true, *s.CutBytes
 	}
@@ -40,6 +42,7 @@ func (o *out) Write(p []byte) (int, error) {
 		m, err := o.w.Write(p[:n])
 		written += m
 		if err != nil {
+			o.gone()
 			return written, err
 		}
 		p = p[n:]
@@ -59,6 +62,14 @@ func (o *out) Write(p []byte) (int, error) {
 		}
 	}
 	return written, nil
+}
+
+func (o *out) flush() error {
+	err := o.flusher()
+	if err != nil {
+		o.gone()
+	}
+	return err
 }
 
 // begin cuts before the first byte, if that is where the cut is.

@@ -104,6 +104,34 @@ func TestDeparture(t *testing.T) {
 	}
 }
 
+// TestUnfinishedRequest holds that a client that leaves in its body is seen too.
+func TestUnfinishedRequest(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"/v1/chat/completions", "/v1/files"} {
+		p := run(t, simulator.Options{})
+		in, out := io.Pipe()
+		r := p.request(http.MethodPost, path, "", "Content-Type: multipart/form-data; boundary=b")
+		r.Body, r.ContentLength = in, 100
+		done := make(chan error, 1)
+		go func() {
+			_, err := p.server.Client().Do(r)
+			done <- err
+		}()
+		if _, err := io.WriteString(out, "--b\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		left := errors.New("left")
+		out.CloseWithError(left)
+		if err := <-done; !errors.Is(err, left) {
+			t.Errorf("%s: the client got %v", path, err)
+		}
+		requests, err := p.Await(t.Context(), simulator.Finished(1))
+		if err != nil || !requests[0].Departed || requests[0].BodyRead {
+			t.Errorf("%s: %+v, %v", path, requests, err)
+		}
+	}
+}
+
 func TestAwaitEnds(t *testing.T) {
 	t.Parallel()
 	s := simulator.New(simulator.Options{})

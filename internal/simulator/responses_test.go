@@ -68,6 +68,20 @@ func TestStoredResponse(t *testing.T) {
 	}
 }
 
+func TestResponseStoreIsBounded(t *testing.T) {
+	t.Parallel()
+	p := run(t, simulator.Options{})
+	var ids []string
+	for i := range 257 {
+		ids = append(ids, p.response(p.post("/v1/responses", fmt.Sprintf(`{"model":"gpt-5-mini","input":"%d"}`, i), "")).ID)
+	}
+	for i, want := range map[int]int{0: 404, 1: 200, 256: 200} {
+		if a := p.get("/v1/responses/" + ids[i]); a.StatusCode != want {
+			t.Errorf("response %d: %d, want %d", i, a.StatusCode, want)
+		}
+	}
+}
+
 func TestBackgroundResponse(t *testing.T) {
 	t.Parallel()
 	p := run(t, simulator.Options{})

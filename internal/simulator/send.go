@@ -31,17 +31,14 @@ func (c *call) send(w http.ResponseWriter, rep reply) error {
 		// HTTP/2 has no such bodies.
 	}
 	w.WriteHeader(rep.status)
-	flush := http.NewResponseController(w).Flush
+	o := newOut(w, http.NewResponseController(w).Flush, c)
 	if rep.events != nil || s.BeforeBody != nil || s.CutBytes != nil {
-		if err := flush(); err != nil {
+		if err := o.flush(); err != nil {
 			return err
 		}
 	}
-	sum, err := c.sendBody(c.Context(), newOut(w, flush, s), rep)
+	sum, err := c.sendBody(c.Context(), o, rep)
 	if err != nil {
-		if err != errCut {
-			c.departed()
-		}
 		return err
 	}
 	if s.Trailers {
@@ -114,9 +111,10 @@ func (c *call) sendUntilClose(conn net.Conn, h http.Header, rep reply) error {
 	}
 	head.WriteString("\r\n")
 	if _, err := io.WriteString(conn, head.String()); err != nil {
+		c.departed()
 		return err
 	}
-	_, err := c.sendBody(ctx, newOut(conn, func() error { return nil }, &c.script), rep)
+	_, err := c.sendBody(ctx, newOut(conn, func() error { return nil }, c), rep)
 	cancel()
 	if err == errCut {
 		return nil

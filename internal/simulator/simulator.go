@@ -90,10 +90,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if f, ok := errors.AsType[*fault](err); ok {
 		rep, err = f.reply(), nil
 	}
-	if err == nil {
-		err = c.send(w, rep)
-	}
 	if err != nil {
+		c.departed() // it did not finish its request
+		panic(http.ErrAbortHandler)
+	}
+	if err := c.send(w, rep); err != nil {
 		panic(http.ErrAbortHandler)
 	}
 }

@@ -48,6 +48,50 @@ func TestStart(t *testing.T) {
 	}
 }
 
+// TestHTTP2 holds that what has another form in HTTP/2 is there.
+func TestHTTP2(t *testing.T) {
+	t.Parallel()
+	s := simulator.New(simulator.Options{})
+	base, stop, err := s.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	transport := &http.Transport{Protocols: new(http.Protocols)}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	defer transport.CloseIdleConnections()
+	for _, tt := range []struct {
+		simulate string
+		whole    bool
+	}{
+		{"", true},
+		{"trailers", true},
+		{"hop-by-hop", true},
+		{"close-delimited", true},
+		{"cut-events=2", false},
+		{"cut-bytes=2", false},
+		{"close-delimited,cut-bytes=2", false},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, base+"/chat/completions", strings.NewReader(chatStream))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("X-Simulate", tt.simulate)
+		res, err := transport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if (err == nil) != tt.whole || strings.HasSuffix(string(body), "[DONE]\n\n") != tt.whole {
+			t.Errorf("%s: %d bytes, %v", tt.simulate, len(body), err)
+		}
+		if got := res.Trailer.Get("X-Sim-Bytes"); (got != "") != (tt.simulate == "trailers") {
+			t.Errorf("%s: trailer %q", tt.simulate, got)
+		}
+	}
+}
+
 // TestStopEndsAnswers holds that stop does not wait for a client.
 func TestStopEndsAnswers(t *testing.T) {
 	t.Parallel()
