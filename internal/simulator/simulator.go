@@ -122,10 +122,8 @@ func (s *Server) answer(w http.ResponseWriter, c *call, entry *entry) (reply, er
 		// Else the server would read on before it answers. HTTP/2 never does.
 		_ = http.NewResponseController(w).EnableFullDuplex()
 		w.Header().Set("Connection", "close")
-	} else {
-		if readErr := s.readBody(c, route != nil); readErr != nil {
-			return reply{}, readErr
-		}
+	} else if readErr := s.readBody(c, route != nil); readErr != nil {
+		return reply{}, readErr
 	}
 	switch {
 	case err != nil:
