@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/llmproxy/llmproxy"
 	"github.com/llmproxy/llmproxy/dialect/messages"
 	"github.com/llmproxy/llmproxy/wire"
 )
@@ -74,6 +75,26 @@ func FuzzCuts(f *testing.F) {
 		_, _ = sse.Write(stream[n:])
 		if got, want := parts.Metadata(), whole.Metadata(); !reflect.DeepEqual(got, want) || parts.Done() != whole.Done() {
 			t.Errorf("cut at %d: %+v, whole %+v", n, got, want)
+		}
+	})
+}
+
+// Whatever a request holds, reading it changes nothing but lifetimes.
+func FuzzRequest(f *testing.F) {
+	f.Add([]byte(`{"cache_control":{"ttl":"1h"}}`))
+	f.Add([]byte(`"cache_control":{"cache_control":{"cache_control":`))
+	f.Add([]byte(`"cache_control"`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		body, err := llmproxy.ParseBody(text)
+		if err != nil {
+			body, _ = llmproxy.ParseBody([]byte(`{}`))
+		}
+		e := messages.New()
+		e.(llmproxy.RequestExtractor).Request(&llmproxy.Exchange{Body: body, Edits: []wire.Edit{{New: text}}})
+		e.Frame(wire.Frame{Data: []byte(started(`{"input_tokens":1,"cache_creation_input_tokens":9,"output_tokens":1}`))})
+		u := e.Metadata().Usage
+		if u.PromptTokens != 10 || u.CacheWrite+u.CacheWrite1h != 9 {
+			t.Errorf("got %+v", u)
 		}
 	})
 }

@@ -114,6 +114,7 @@ func (c *counts) add(r *counts) {
 type tokens struct {
 	top      counts // of the usage object itself
 	reported bool
+	hour     bool // all that was to be cached was to live an hour
 
 	// The entries of the member iterations, by kind. Those of advisors are in none.
 	sampled   counts // sampling by the model itself: together they make the top level
@@ -205,14 +206,15 @@ func (u *tokens) usage() (n llmproxy.Usage, inconsistent bool) {
 		WebSearches:      c.n[searches],
 		WebFetches:       c.n[fetches],
 	}
-	if c.n[short]+c.n[long] > c.n[written] {
+	// The split may be missing, or that of a first iteration, with more written since.
+	switch rest := c.n[written] - c.n[short] - c.n[long]; {
+	case rest < 0:
 		inconsistent = true
 		n.CacheWrite = c.n[written]
-	} else {
-		// The split may be that of a first iteration, and more was written since: its
-		// lifetime is the default's.
-		n.CacheWrite1h, n.CacheWrite5m = c.n[long], c.n[short]
-		n.CacheWrite = c.n[written] - c.n[long]
+	case u.hour:
+		n.CacheWrite, n.CacheWrite5m, n.CacheWrite1h = c.n[short], c.n[short], c.n[long]+rest
+	default:
+		n.CacheWrite, n.CacheWrite5m, n.CacheWrite1h = c.n[short]+rest, c.n[short], c.n[long]
 	}
 	return n, inconsistent || c.n[thinking] > c.n[output]
 }
