@@ -88,13 +88,31 @@ func TestFaults(t *testing.T) {
 		{"API path with a query", openai_compatible.Config{Type: "groq", APIPath: "/v1?k=" + canary}, faults{wantPath}},
 		{"a line end in the key", openai_compatible.Config{Type: "groq", APIKey: canary + "\n"}, faults{wantKey}},
 		{"not ASCII in the key", openai_compatible.Config{Type: "groq", APIKey: canary + "…"}, faults{wantKey}},
+		{"a key header that is none", openai_compatible.Config{Type: "groq", APIKeyHeader: "X-Key: " + canary}, faults{"api_key_header: want the name of a header field, such as api-key"}},
+		{"a key header that is the gateway's", openai_compatible.Config{Type: "groq", APIKeyHeader: "host"}, faults{"api_key_header: Host is set by the gateway"}},
+		{
+			"a path of an unknown API",
+			openai_compatible.Config{Type: "groq", Paths: map[llmproxy.APIType]string{canary: "/v1"}},
+			faults{"paths: one of the APIs is unknown; want chat_completions, completions, responses, embeddings, images or messages"},
+		},
+		{
+			"a path with a query",
+			openai_compatible.Config{Type: "groq", Paths: map[llmproxy.APIType]string{llmproxy.APIMessages: "/v1?" + canary}},
+			faults{"paths: messages: want a path such as /v1, or / for the root"},
+		},
+		{
+			"an empty path",
+			openai_compatible.Config{Type: "groq", Paths: map[llmproxy.APIType]string{llmproxy.APIImages: ""}},
+			faults{"paths: images: want a path such as /v1, or / for the root"},
+		},
+		{"a parameter without name", openai_compatible.Config{Type: "groq", Query: map[string]string{"": canary}}, faults{"query: a parameter has no name"}},
 		{"a slash in the name", openai_compatible.Config{Type: "groq", Name: "a/b"}, faults{wantName}},
 		{"an empty pattern", openai_compatible.Config{Type: "groq", Models: []string{"a", ""}}, faults{"models: pattern 2 is empty"}},
 		{"a negative timeout", openai_compatible.Config{Type: "groq", Timeout: -1}, faults{"timeout: is negative"}},
 		{
 			"an unknown type",
 			openai_compatible.Config{Type: "grok"},
-			faults{"type: unknown; want openai, groq, fireworks, xai, perplexity, deepseek, mistral, together, openrouter, cerebras, moonshot, ollama, vllm, sglang, llamacpp, lmstudio, openai_compatible"},
+			faults{"type: unknown; want openai, groq, fireworks, xai, perplexity, deepseek, mistral, together, openrouter, cerebras, moonshot, alibaba, zai, minimax, deepinfra, sambanova, nebius, hyperbolic, nvidia, huggingface, github, ollama, vllm, sglang, llamacpp, lmstudio, openai_compatible"},
 		},
 		{
 			"a project with a line end",
@@ -174,6 +192,7 @@ func TestSecretsStayIn(t *testing.T) {
 	c := openai_compatible.Config{
 		Name: "mine", Type: "vllm", BaseURL: "http://host", APIKey: canary,
 		Headers: map[string]string{"X-Token": canary}, Organization: canary, Project: canary,
+		Query: map[string]string{"key": canary},
 	}
 	p, err := openai_compatible.New(c)
 	if err != nil {

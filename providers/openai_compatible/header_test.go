@@ -27,6 +27,30 @@ func TestEnrich(t *testing.T) {
 		},
 		{"no key", openai_compatible.Config{}, http.Header{}, http.Header{}},
 		{
+			"a key in a field of its own",
+			openai_compatible.Config{APIKey: "sk-ours", APIKeyHeader: "api-key"},
+			http.Header{},
+			http.Header{"Api-Key": {"sk-ours"}},
+		},
+		{
+			"no key for a field of its own",
+			openai_compatible.Config{APIKeyHeader: "api-key"},
+			http.Header{},
+			http.Header{},
+		},
+		{
+			"the client's key, and a field of its own",
+			openai_compatible.Config{ClientKeys: true, APIKey: "sk-ours", APIKeyHeader: "api-key"},
+			http.Header{"Api-Key": {"sk-client"}},
+			http.Header{"Api-Key": {"sk-client"}},
+		},
+		{
+			"headers over the key's field",
+			openai_compatible.Config{APIKey: "sk-ours", APIKeyHeader: "api-key", Headers: map[string]string{"Api-Key": "sk-other"}},
+			http.Header{},
+			http.Header{"Api-Key": {"sk-other"}},
+		},
+		{
 			"the client's key",
 			openai_compatible.Config{ClientKeys: true},
 			http.Header{"Authorization": {"Bearer sk-client"}},

@@ -12,7 +12,9 @@ type Preset struct {
 	Type    string
 	BaseURL string // the service's address without APIPath; "" where only the operator knows it
 	APIPath string // where the type serves its API by itself; "" is the root
-	// Paths are the APIs that are served elsewhere than at APIPath.
+	Alias   string // another path at which the same is served; "" if there is none
+	// Paths are the APIs that are served elsewhere than at APIPath. Messages is spoken
+	// only where it is in here, and needs no other key.
 	Paths  map[llmproxy.APIType]string
 	KeyEnv []string // environment variables that hold the key, in order; none for local servers
 	Models []string // patterns of models that are this type's
@@ -37,7 +39,10 @@ const plain = "openai_compatible"
 //
 // Where patterns of two rows match the same model, the longest decides.
 func Presets() []Preset {
-	const v1 = "/v1"
+	const v1, anthropic = "/v1", "/anthropic/v1"
+	messages := func(path string) map[llmproxy.APIType]string {
+		return map[llmproxy.APIType]string{llmproxy.APIMessages: path}
+	}
 	return []Preset{
 		{
 			Type: "openai", BaseURL: "https://api.openai.com", APIPath: v1, IncludeUsage: true,
@@ -61,6 +66,7 @@ func Presets() []Preset {
 		},
 		{
 			Type: "fireworks", BaseURL: "https://api.fireworks.ai", APIPath: "/inference/v1", IncludeUsage: true,
+			Paths:  messages("/inference/v1"),
 			KeyEnv: []string{"FIREWORKS_API_KEY"},
 			Models: []string{"accounts/*"},
 			// The short names of its own models, as its embeddings guide gives them. The
@@ -83,8 +89,9 @@ func Presets() []Preset {
 			Models: []string{"sonar", "sonar-*", "pplx-*"},
 		},
 		{
-			// Serves the same at /v1, and other APIs at /beta and /anthropic.
-			Type: "deepseek", BaseURL: "https://api.deepseek.com", IncludeUsage: true,
+			// Has another API at /beta.
+			Type: "deepseek", BaseURL: "https://api.deepseek.com", Alias: v1, IncludeUsage: true,
+			Paths:  messages(anthropic),
 			KeyEnv: []string{"DEEPSEEK_API_KEY"},
 			Models: []string{"deepseek-*"},
 		},
@@ -106,6 +113,7 @@ func Presets() []Preset {
 		{
 			// The last event always reports usage.
 			Type: "openrouter", BaseURL: "https://openrouter.ai", APIPath: "/api/v1", Charge: dialect.Credits,
+			Paths:  messages("/api/v1"),
 			KeyEnv: []string{"OPENROUTER_API_KEY"},
 			// It resells every author's models as author/model.
 			Models: []string{"*/*"},
@@ -121,15 +129,65 @@ func Presets() []Preset {
 		},
 		{
 			Type: "moonshot", BaseURL: "https://api.moonshot.ai", APIPath: v1, IncludeUsage: true,
+			Paths:  messages(anthropic),
 			KeyEnv: []string{"MOONSHOT_API_KEY"},
 			Models: []string{"kimi-*", "moonshot-v1-*"},
 		},
+		{
+			// Outside China. Other regions differ by host alone.
+			Type: "alibaba", BaseURL: "https://dashscope-intl.aliyuncs.com", APIPath: "/compatible-mode/v1", IncludeUsage: true,
+			Paths:  messages("/apps/anthropic/v1"),
+			KeyEnv: []string{"DASHSCOPE_API_KEY"},
+			Models: []string{
+				"qwen-max*", "qwen-plus*", "qwen-turbo*", "qwen-flash*", "qwen-vl-*",
+				"qwen3-max*", "qwen3-coder-plus*", "qwen3-coder-flash*", "qwq-plus*",
+			},
+		},
+		{
+			// Streams report usage without being asked.
+			Type: "zai", BaseURL: "https://api.z.ai", APIPath: "/api/paas/v4",
+			Paths:  messages("/api/anthropic/v1"),
+			KeyEnv: []string{"ZAI_API_KEY", "ZHIPU_API_KEY"},
+			Models: []string{"glm-*"},
+		},
+		{
+			Type: "minimax", BaseURL: "https://api.minimax.io", APIPath: v1, IncludeUsage: true,
+			Paths:  messages(anthropic),
+			KeyEnv: []string{"MINIMAX_API_KEY"},
+			Models: []string{"minimax-*"},
+		},
+		{
+			// What it calls estimated_cost is an estimate.
+			Type: "deepinfra", BaseURL: "https://api.deepinfra.com", APIPath: "/v1/openai", IncludeUsage: true,
+			Paths:  messages(anthropic),
+			KeyEnv: []string{"DEEPINFRA_API_KEY"},
+		},
+		{
+			Type: "sambanova", BaseURL: "https://api.sambanova.ai", APIPath: v1, IncludeUsage: true,
+			KeyEnv: []string{"SAMBANOVA_API_KEY"},
+		},
+		{
+			Type: "nebius", BaseURL: "https://api.tokenfactory.nebius.com", APIPath: v1, IncludeUsage: true,
+			KeyEnv: []string{"NEBIUS_API_KEY"},
+		},
+		{
+			Type: "hyperbolic", BaseURL: "https://api.hyperbolic.xyz", APIPath: v1, IncludeUsage: true,
+			KeyEnv: []string{"HYPERBOLIC_API_KEY"},
+		},
+		{
+			// Some of its models refuse members that they do not know.
+			Type: "nvidia", BaseURL: "https://integrate.api.nvidia.com", APIPath: v1,
+			KeyEnv: []string{"NVIDIA_API_KEY"},
+		},
+		// HF_TOKEN and GITHUB_TOKEN are usually set for other ends.
+		{Type: "huggingface", BaseURL: "https://router.huggingface.co", APIPath: v1, IncludeUsage: true},
+		{Type: "github", BaseURL: "https://models.github.ai", APIPath: "/inference", IncludeUsage: true},
 		// Local servers, at the ports they choose by themselves.
-		{Type: "ollama", BaseURL: "http://127.0.0.1:11434", APIPath: v1, IncludeUsage: true},
-		{Type: "vllm", BaseURL: "http://127.0.0.1:8000", APIPath: v1, IncludeUsage: true},
-		{Type: "sglang", BaseURL: "http://127.0.0.1:30000", APIPath: v1, IncludeUsage: true},
-		{Type: "llamacpp", BaseURL: "http://127.0.0.1:8080", APIPath: v1, IncludeUsage: true},
-		{Type: "lmstudio", BaseURL: "http://127.0.0.1:1234", APIPath: v1, IncludeUsage: true},
+		{Type: "ollama", BaseURL: "http://127.0.0.1:11434", APIPath: v1, Paths: messages(v1), IncludeUsage: true},
+		{Type: "vllm", BaseURL: "http://127.0.0.1:8000", APIPath: v1, Paths: messages(v1), IncludeUsage: true},
+		{Type: "sglang", BaseURL: "http://127.0.0.1:30000", APIPath: v1, Paths: messages(v1), IncludeUsage: true},
+		{Type: "llamacpp", BaseURL: "http://127.0.0.1:8080", APIPath: v1, Paths: messages(v1), IncludeUsage: true},
+		{Type: "lmstudio", BaseURL: "http://127.0.0.1:1234", APIPath: v1, Paths: messages(v1), IncludeUsage: true},
 		{Type: plain, APIPath: v1, IncludeUsage: true},
 	}
 }

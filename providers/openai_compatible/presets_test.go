@@ -1,6 +1,7 @@
 package openai_compatible_test
 
 import (
+	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
@@ -15,9 +16,10 @@ func TestPresetsAreSane(t *testing.T) {
 	t.Parallel()
 	var (
 		variable = regexp.MustCompile(`^[A-Z]+_API_KEY$`)
-		apiPath  = regexp.MustCompile(`^(/[a-z0-9]+)+$`)
+		apiPath  = regexp.MustCompile(`^(/[a-z0-9-]+)+$`)
 	)
-	seen := map[string]string{} // types, variables and patterns, and whose they are
+	shared := map[string]bool{"huggingface": true, "github": true} // their variables serve other ends
+	seen := map[string]string{}                                    // types, variables and patterns, and whose they are
 	claim := func(owner, what string) {
 		if other, ok := seen[what]; ok {
 			t.Errorf("%s: %s is also %s's", owner, what, other)
@@ -33,7 +35,7 @@ func TestPresetsAreSane(t *testing.T) {
 			t.Errorf("%s: base URL %q: want scheme and host alone", p.Type, p.BaseURL)
 		} else if local := u.Scheme == "http"; local != (u.Hostname() == "127.0.0.1") {
 			t.Errorf("%s: base URL %q: want https, except on this machine", p.Type, p.BaseURL)
-		} else if service := u.Scheme == "https"; service != (len(p.KeyEnv) > 0) {
+		} else if service := u.Scheme == "https"; (service && !shared[p.Type]) != (len(p.KeyEnv) > 0) {
 			t.Errorf("%s: %d variables for the key at %q", p.Type, len(p.KeyEnv), p.BaseURL)
 		}
 		if p.APIPath != "" && !apiPath.MatchString(p.APIPath) {
@@ -77,7 +79,7 @@ func TestIncludeUsage(t *testing.T) {
 	t.Parallel()
 	yes, no := true, false
 	for _, p := range openai_compatible.Presets() {
-		byItself := !slices.Contains([]string{"groq", "perplexity", "mistral", "openrouter"}, p.Type)
+		byItself := !slices.Contains([]string{"groq", "perplexity", "mistral", "openrouter", "zai", "nvidia"}, p.Type)
 		for _, tt := range []struct {
 			operator *bool
 			want     bool
@@ -103,9 +105,96 @@ func TestIncludeUsage(t *testing.T) {
 					t.Errorf("%s, %s, operator says %v: IncludeUsage %v, want %v", p.Type, api, tt.operator, got.IncludeUsage, want)
 				}
 			}
-			if _, ok := provider.API(llmproxy.APIMessages); ok {
-				t.Errorf("%s claims to speak Messages", p.Type)
+		}
+	}
+}
+
+// Which types serve Messages, and where, written out.
+func TestMessages(t *testing.T) {
+	t.Parallel()
+	want := map[string]string{
+		"fireworks":  "https://api.fireworks.ai/inference/v1/messages",
+		"deepseek":   "https://api.deepseek.com/anthropic/v1/messages",
+		"openrouter": "https://openrouter.ai/api/v1/messages",
+		"moonshot":   "https://api.moonshot.ai/anthropic/v1/messages",
+		"alibaba":    "https://dashscope-intl.aliyuncs.com/apps/anthropic/v1/messages",
+		"zai":        "https://api.z.ai/api/anthropic/v1/messages",
+		"minimax":    "https://api.minimax.io/anthropic/v1/messages",
+		"deepinfra":  "https://api.deepinfra.com/anthropic/v1/messages",
+		"ollama":     "http://127.0.0.1:11434/v1/messages",
+		"vllm":       "http://127.0.0.1:8000/v1/messages",
+		"sglang":     "http://127.0.0.1:30000/v1/messages",
+		"llamacpp":   "http://127.0.0.1:8080/v1/messages",
+		"lmstudio":   "http://127.0.0.1:1234/v1/messages",
+	}
+	op := auto(llmproxy.APIMessages, "/messages")
+	for _, p := range openai_compatible.Presets() {
+		c := openai_compatible.Config{Type: p.Type, BaseURL: p.BaseURL}
+		if c.BaseURL == "" {
+			c.BaseURL = "http://host"
+		}
+		provider, err := openai_compatible.New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		api, speaks := provider.API(llmproxy.APIMessages)
+		if speaks != (want[p.Type] != "") || speaks && api.NewExtractor() == nil {
+			t.Errorf("%s: speaks Messages: %v", p.Type, speaks)
+		}
+		if speaks {
+			if got := resolve(t, c, op); got != want[p.Type] {
+				t.Errorf("%s: got %s, want %s", p.Type, got, want[p.Type])
 			}
 		}
+	}
+	// Another path for OpenAI's APIs leaves an API with a path of its own where it is.
+	c := openai_compatible.Config{Type: "deepseek", APIPath: "/beta"}
+	if got := resolve(t, c, op); got != want["deepseek"] {
+		t.Errorf("with an api_path: got %s, want %s", got, want["deepseek"])
+	}
+	// The operator may name a path, for a type that does not serve Messages too.
+	for _, typ := range []string{"", "groq", "deepseek"} {
+		c := openai_compatible.Config{
+			Type: typ, BaseURL: "http://host/v1",
+			Paths: map[llmproxy.APIType]string{llmproxy.APIMessages: "/claude/"},
+		}
+		provider, err := openai_compatible.New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, speaks := provider.API(llmproxy.APIMessages); !speaks {
+			t.Errorf("%s does not speak Messages with a path for it", typ)
+		}
+		want := "http://host/claude/messages"
+		if typ == "groq" {
+			want = "http://host/v1/claude/messages" // /v1 is no part of its API path
+		}
+		if got := resolve(t, c, op); got != want {
+			t.Errorf("%q: got %s, want %s", typ, got, want)
+		}
+	}
+}
+
+// A row that is not in the table.
+func TestMake(t *testing.T) {
+	t.Parallel()
+	row := openai_compatible.Preset{Type: "acme", BaseURL: "https://acme.example", APIPath: "/v2", KeyHeader: "X-Acme-Key"}
+	p, err := openai_compatible.Make(openai_compatible.Config{Type: "acme", APIKey: "sk-ours"}, row)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := p.Name(); got != "acme" {
+		t.Errorf("named %s, want acme", got)
+	}
+	u, err := p.Resolve(&llmproxy.Exchange{Operation: auto(llmproxy.APIResponses, "/responses")})
+	if err != nil || u.String() != "https://acme.example/v2/responses" {
+		t.Errorf("got %v, %v", u, err)
+	}
+	r := &http.Request{Header: http.Header{}}
+	if err := p.Enrich(r, &llmproxy.Exchange{}); err != nil || len(r.Header) != 1 || r.Header.Get("X-Acme-Key") != "sk-ours" {
+		t.Errorf("got %v, %v", r.Header, err)
+	}
+	if _, err := openai_compatible.Make(openai_compatible.Config{Type: "acme", Timeout: -1}, row); err == nil || err.Error() != "provider acme: timeout: is negative" {
+		t.Errorf("got %v", err)
 	}
 }

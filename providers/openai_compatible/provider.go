@@ -18,6 +18,7 @@ import (
 	"github.com/llmproxy/llmproxy/dialect/completions"
 	"github.com/llmproxy/llmproxy/dialect/embeddings"
 	"github.com/llmproxy/llmproxy/dialect/images"
+	"github.com/llmproxy/llmproxy/dialect/messages"
 	"github.com/llmproxy/llmproxy/dialect/responses"
 )
 
@@ -111,9 +112,18 @@ func speaks(c Config, p Preset) map[llmproxy.APIType]llmproxy.API {
 		llmproxy.APIEmbeddings:      {NewExtractor: embeddings.New},
 		llmproxy.APIImages:          {NewExtractor: images.New},
 	}
+	if speaksMessages(c, p) {
+		apis[llmproxy.APIMessages] = llmproxy.API{NewExtractor: messages.New}
+	}
 	for name, api := range apis {
 		api.NewExtractor = dialect.Charging(api.NewExtractor, p.Charge)
 		apis[name] = api
 	}
 	return apis
+}
+
+func speaksMessages(c Config, p Preset) bool {
+	_, row := p.Paths[llmproxy.APIMessages]
+	_, own := c.Paths[llmproxy.APIMessages]
+	return row || own
 }

@@ -20,6 +20,9 @@ func resolver(c Config, p Preset) (urls llmproxy.URLResolver, field, problem str
 	if raw == "" {
 		return nil, "base_url", fmt.Sprintf("missing; type %s has none of its own", p.Type)
 	}
+	if p.Alias != "" && strings.HasSuffix(strings.TrimRight(raw, "/"), p.Alias) {
+		path = p.Alias
+	}
 	if c.APIPath != "" {
 		if !validPath(c.APIPath) {
 			return nil, "api_path", "want a path such as /v1, or / for none"

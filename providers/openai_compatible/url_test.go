@@ -65,6 +65,17 @@ func TestDefaultURLs(t *testing.T) {
 		{"openrouter", mount("/api/v1/generation"), "https://openrouter.ai/api/v1/generation"},
 		{"cerebras", chat, "https://api.cerebras.ai/v1/chat/completions"},
 		{"moonshot", chat, "https://api.moonshot.ai/v1/chat/completions"},
+		{"alibaba", chat, "https://dashscope-intl.aliyuncs.com/compatible-mode/v1/chat/completions"},
+		{"alibaba", answers, "https://dashscope-intl.aliyuncs.com/compatible-mode/v1/responses"},
+		{"zai", chat, "https://api.z.ai/api/paas/v4/chat/completions"},
+		{"minimax", chat, "https://api.minimax.io/v1/chat/completions"},
+		{"deepinfra", chat, "https://api.deepinfra.com/v1/openai/chat/completions"},
+		{"sambanova", chat, "https://api.sambanova.ai/v1/chat/completions"},
+		{"nebius", chat, "https://api.tokenfactory.nebius.com/v1/chat/completions"},
+		{"hyperbolic", chat, "https://api.hyperbolic.xyz/v1/chat/completions"},
+		{"nvidia", chat, "https://integrate.api.nvidia.com/v1/chat/completions"},
+		{"huggingface", chat, "https://router.huggingface.co/v1/chat/completions"},
+		{"github", chat, "https://models.github.ai/inference/chat/completions"},
 		{"ollama", chat, "http://127.0.0.1:11434/v1/chat/completions"},
 		{"ollama", mount("/api/chat"), "http://127.0.0.1:11434/api/chat"},
 		{"vllm", chat, "http://127.0.0.1:8000/v1/chat/completions"},
@@ -111,12 +122,83 @@ func TestBaseURLSpellings(t *testing.T) {
 	}
 }
 
-// DeepSeek has no API path by itself, so /v1 in its base URL is the operator's own word.
+// DeepSeek serves the same at /v1. An operator who writes that gets it, and still has the
+// service's root on the mount and under other APIs.
 func TestDeepSeekWithVersion(t *testing.T) {
 	t.Parallel()
-	c := openai_compatible.Config{Type: "deepseek", BaseURL: "https://api.deepseek.com/v1"}
-	if got, want := resolve(t, c, auto(llmproxy.APIChatCompletions, "/chat/completions")), "https://api.deepseek.com/v1/chat/completions"; got != want {
-		t.Errorf("got %s, want %s", got, want)
+	for _, tail := range []string{"/v1", "/v1/"} {
+		c := openai_compatible.Config{Type: "deepseek", BaseURL: "https://api.deepseek.com" + tail}
+		for _, tt := range []struct {
+			op   llmproxy.Operation
+			want string
+		}{
+			{auto(llmproxy.APIChatCompletions, "/chat/completions"), "https://api.deepseek.com/v1/chat/completions"},
+			{auto(llmproxy.APIMessages, "/messages"), "https://api.deepseek.com/anthropic/v1/messages"},
+			{mount("/v1/chat/completions"), "https://api.deepseek.com/v1/chat/completions"},
+			{mount("/beta/completions"), "https://api.deepseek.com/beta/completions"},
+		} {
+			if got := resolve(t, c, tt.op); got != tt.want {
+				t.Errorf("%s, %v: got %s, want %s", tail, tt.op, got, tt.want)
+			}
+		}
+	}
+}
+
+func TestPaths(t *testing.T) {
+	t.Parallel()
+	c := openai_compatible.Config{Type: "perplexity", Paths: map[llmproxy.APIType]string{
+		llmproxy.APIEmbeddings: "/embed/v3/", llmproxy.APIResponses: "/",
+	}}
+	for _, tt := range []struct {
+		op   llmproxy.Operation
+		want string
+	}{
+		{auto(llmproxy.APIChatCompletions, "/chat/completions"), "https://api.perplexity.ai/chat/completions"}, // the type's
+		{auto(llmproxy.APIEmbeddings, "/embeddings"), "https://api.perplexity.ai/embed/v3/embeddings"},
+		{auto(llmproxy.APIResponses, "/responses"), "https://api.perplexity.ai/responses"},
+		{auto("", "/models"), "https://api.perplexity.ai/v1/models"},
+		{mount("/embeddings"), "https://api.perplexity.ai/embeddings"},
+	} {
+		if got := resolve(t, c, tt.op); got != tt.want {
+			t.Errorf("%v: got %s, want %s", tt.op, got, tt.want)
+		}
+	}
+	c.Paths[llmproxy.APIEmbeddings] = "/changed"
+	if p, ok := openai_compatible.Lookup("perplexity"); !ok || len(p.Paths) != 1 {
+		t.Errorf("the table's paths became %v", p.Paths)
+	}
+}
+
+// What the operator adds to every query, mounts included, gives way to what the client
+// says itself, and goes before it.
+func TestQuery(t *testing.T) {
+	t.Parallel()
+	p, err := openai_compatible.New(openai_compatible.Config{
+		BaseURL: "http://host/v1", Query: map[string]string{"api-version": "2024-10-21", "a b": "1&2", "empty": ""},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ client, want string }{
+		{"", "a+b=1%262&api-version=2024-10-21&empty="},
+		{"x=1&x=2", "a+b=1%262&api-version=2024-10-21&empty="},
+		{"api-version=other", "a+b=1%262&empty="},
+		{"api%2Dversion&empty=x", "a+b=1%262"},
+		{"API-Version=1&%zz=2", "a+b=1%262&api-version=2024-10-21&empty="},
+		{"x=api-version&a%20b=&api-version=1&empty", ""},
+	} {
+		for _, op := range []llmproxy.Operation{auto(llmproxy.APIChatCompletions, "/chat/completions"), mount("/v1/chat/completions")} {
+			u, err := p.Resolve(&llmproxy.Exchange{Operation: op, RawQuery: tt.client})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if u.Path != "/v1/chat/completions" || u.RawQuery != tt.want {
+				t.Errorf("%q: got %s, want the query %s", tt.client, u, tt.want)
+			}
+		}
+	}
+	if _, err := p.Resolve(&llmproxy.Exchange{Operation: mount("/%zz")}); err == nil {
+		t.Error("a path that is not percent-encoded: got no error")
 	}
 }
 
