@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/llmproxy/llmproxy/wire"
@@ -22,6 +23,9 @@ func (e *run) attempt(ctx context.Context, x *Exchange) (*Reply, error) {
 	api, speaks := p.API(x.Operation.API)
 	if op := &x.Operation; op.JSON && !op.Mount && dialects[op.API] && !speaks {
 		return nil, mismatch(p, x.Operation.API)
+	}
+	if at := x.Operation.ModelAt; at.Found() && strings.Trim(x.UpstreamModel(), ".") == "" {
+		return nil, badMember("model", "no model has a name of dots only")
 	}
 	u, err := p.Resolve(x)
 	if err != nil {
@@ -67,6 +71,9 @@ func (e *run) attempt(ctx context.Context, x *Exchange) (*Reply, error) {
 		req.ContentLength = 0
 	}
 	if err := p.Enrich(req, x); err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			return nil, upstreamError(p, cause)
+		}
 		return nil, err
 	}
 	if err := e.begin(ctx, x); err != nil {
