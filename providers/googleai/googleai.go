@@ -6,8 +6,6 @@
 package googleai
 
 import (
-	"cmp"
-	"net/http"
 	"net/url"
 	"strings"
 
@@ -23,7 +21,6 @@ import (
 const Type = "googleai"
 
 const (
-	address    = "https://generativelanguage.googleapis.com"
 	apiPath    = "/v1beta"
 	compatible = apiPath + "/openai"
 )
@@ -31,11 +28,19 @@ const (
 // New returns the provider that c describes. The error joins a *[FieldError] for each
 // fault of c. What c points to is copied.
 func New(c Config) (*llmproxy.BaseProvider, error) {
-	// What all providers have in common is checked there. The key is sent by us.
-	p, err := openai_compatible.New(openai_compatible.Config{
-		Name: c.name(), BaseURL: cmp.Or(c.BaseURL, address),
-		APIKey: c.APIKey, ClientKeys: true,
+	p, err := openai_compatible.Make(openai_compatible.Config{
+		Name: c.name(), Type: Type, BaseURL: c.base(),
+		APIKey: c.APIKey, ClientKeys: c.ClientKeys,
 		Headers: c.Headers, Models: c.Models, Timeout: c.Timeout,
+	}, openai_compatible.Preset{
+		Type: Type, BaseURL: "https://generativelanguage.googleapis.com", APIPath: apiPath, Paths: paths(),
+		// The OpenAI-compatible paths take it as well. Google refuses a request with two
+		// credentials.
+		KeyHeader: "X-Goog-Api-Key",
+		Models: []string{
+			"gemini-*", "gemma-*", "models/gemini-*", "models/gemma-*", "learnlm-*",
+			"text-embedding-004", "imagen-*", "veo-*",
+		},
 	})
 	if err != nil {
 		return nil, err
@@ -47,50 +52,15 @@ func New(c Config) (*llmproxy.BaseProvider, error) {
 		llmproxy.APIEmbeddings:      {NewExtractor: embeddings.New},
 		llmproxy.APIImages:          {NewExtractor: images.New},
 	}
-	p.Routes = llmproxy.Routing{
-		Models: p.Routes.Models,
-		BuiltIn: []string{
-			"gemini-*", "gemma-*", "models/gemini-*", "models/gemma-*", "learnlm-*",
-			"text-embedding-004", "gemini-embedding-*", "imagen-*", "veo-*",
-		},
-		Prefixes: []string{"google", "gemini"},
-		Paths:    []llmproxy.APIType{llmproxy.APIGenerateContent},
-	}
-	p.Options = llmproxy.Settings{ClientKeys: c.ClientKeys, Timeout: c.Timeout, KeyQuery: "key"}
-	if p.URLs, err = newURLs(cmp.Or(c.BaseURL, address)); err != nil {
-		return nil, err
-	}
-	if !c.ClientKeys && c.APIKey != "" {
-		p.Enricher = withKey(c.APIKey, p.Enricher)
-	}
+	p.Routes.Prefixes = []string{"google", "gemini"}
+	p.Routes.Paths = []llmproxy.APIType{llmproxy.APIGenerateContent}
+	p.Options.KeyQuery = "key"
+	p.URLs = urls{p.URLs}
 	return p, nil
 }
 
-// enricher is a function, so that the key is out of reach of fmt, encoding/json and
-// reflect: printing a provider cannot show it.
-type enricher func(r *http.Request, x *llmproxy.Exchange) error
-
-// Enrich adds the credential, and then the operator's header fields over all else.
-func (e enricher) Enrich(r *http.Request, x *llmproxy.Exchange) error { return e(r, x) }
-
-// withKey sends key as x-goog-api-key, which the OpenAI-compatible paths take as well.
-// Google refuses a request that has two credentials.
-func withKey(key string, next llmproxy.RequestEnricher) llmproxy.RequestEnricher {
-	return enricher(func(r *http.Request, x *llmproxy.Exchange) error {
-		r.Header.Set("X-Goog-Api-Key", key)
-		return next.Enrich(r, x)
-	})
-}
-
-// urls are those of a base URL, but for models that are named with their collection.
-type urls struct{ llmproxy.BaseURL }
-
-func newURLs(base string) (urls, error) {
-	// People copy the base URL of the OpenAI-compatible API from Google's guide.
-	base = strings.TrimRight(base, "/")
-	if root, ok := strings.CutSuffix(base, compatible); ok {
-		base = root
-	}
+// paths returns where the APIs of OpenAI are, as far as Google has them.
+func paths() map[llmproxy.APIType]string {
 	paths := map[llmproxy.APIType]string{}
 	for _, api := range []llmproxy.APIType{
 		llmproxy.APIChatCompletions, llmproxy.APIEmbeddings, llmproxy.APIImages,
@@ -98,23 +68,33 @@ func newURLs(base string) (urls, error) {
 	} {
 		paths[api] = compatible
 	}
-	u, err := llmproxy.NewBaseURL(base, apiPath, paths)
-	return urls{u}, err
+	return paths
 }
+
+// base returns the base URL without /openai, which people copy from Google's guide to the
+// OpenAI-compatible API.
+func (c Config) base() string {
+	if base := strings.TrimRight(c.BaseURL, "/"); strings.HasSuffix(base, compatible) {
+		return strings.TrimSuffix(base, "/openai")
+	}
+	return c.BaseURL
+}
+
+// urls are those of a base URL, but for models that are named with their collection.
+type urls struct{ llmproxy.URLResolver }
 
 // Resolve returns the URL of x's operation. A model that a body names "models/gemini-…",
 // as Google's lists do, is not put below models a second time.
 func (u urls) Resolve(x *llmproxy.Exchange) (*url.URL, error) {
 	if x.Operation.API == llmproxy.APIGenerateContent && !x.Operation.Mount {
-		rest, escaped := strings.CutPrefix(x.UpstreamPath(), "/models/models%2F")
-		bare := false
-		if !escaped {
-			rest, bare = strings.CutPrefix(x.UpstreamPath(), "/models/models/")
-		}
-		if escaped || bare {
-			x = x.Clone()
-			x.Operation.Path, x.Operation.ModelAt = "/models/"+rest, wire.Span{}
+		path := x.UpstreamPath()
+		for _, twice := range []string{"/models/models%2F", "/models/models/"} {
+			if rest, ok := strings.CutPrefix(path, twice); ok {
+				x = x.Clone()
+				x.Operation.Path, x.Operation.ModelAt = "/models/"+rest, wire.Span{}
+				break
+			}
 		}
 	}
-	return u.BaseURL.Resolve(x)
+	return u.URLResolver.Resolve(x)
 }
