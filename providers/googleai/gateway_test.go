@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/llmproxy/llmproxy"
@@ -32,11 +33,15 @@ type received struct {
 type gateway struct {
 	t       *testing.T
 	url     string
-	answer  http.HandlerFunc // what Google answers
-	sent    sent             // what it got last
-	header  http.Header      // of that
+	sent    sent        // what Google got, of the last request
+	header  http.Header // of that
 	records chan llmproxy.Record
 	log     *strings.Builder
+
+	mu     sync.Mutex       // guards the following
+	answer http.HandlerFunc // what Google answers
+	got    sent
+	fields http.Header
 }
 
 func newGateway(t *testing.T, c googleai.Config, others ...llmproxy.Provider) *gateway {
@@ -44,9 +49,12 @@ func newGateway(t *testing.T, c googleai.Config, others ...llmproxy.Provider) *g
 	g := &gateway{t: t, records: make(chan llmproxy.Record, 1), log: &strings.Builder{}}
 	google := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		g.sent = sent{r.RequestURI, string(body), strings.Join(r.Header["X-Goog-Api-Key"], ",")}
-		g.header = r.Header
-		g.answer(w, r)
+		g.mu.Lock()
+		g.got = sent{r.RequestURI, string(body), strings.Join(r.Header["X-Goog-Api-Key"], ",")}
+		g.fields = r.Header
+		answer := g.answer
+		g.mu.Unlock()
+		answer(w, r)
 	}))
 	t.Cleanup(google.Close)
 	if c.BaseURL == "" {
@@ -72,7 +80,7 @@ func newGateway(t *testing.T, c googleai.Config, others ...llmproxy.Provider) *g
 
 // answers sets what Google answers, in odd pieces.
 func (g *gateway) answers(status int, header map[string]string, body string) {
-	g.answer = func(w http.ResponseWriter, _ *http.Request) {
+	g.answerWith(func(w http.ResponseWriter, _ *http.Request) {
 		for name, value := range header {
 			w.Header().Set(name, value)
 		}
@@ -84,7 +92,13 @@ func (g *gateway) answers(status int, header map[string]string, body string) {
 			rest = rest[n:]
 			_ = http.NewResponseController(w).Flush()
 		}
-	}
+	})
+}
+
+func (g *gateway) answerWith(answer http.HandlerFunc) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.answer = answer
 }
 
 // post sends a JSON body as a client does that has keys and cookies.
@@ -114,6 +128,10 @@ func (g *gateway) do(method, target, body string) received {
 	if err != nil {
 		g.t.Fatal(err)
 	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.sent, g.header = g.got, g.fields
+	g.got, g.fields = sent{}, nil
 	return received{resp.StatusCode, resp.Header.Get("Content-Type"), string(text), resp.Header, resp.Trailer}
 }
 

@@ -265,7 +265,7 @@ func TestKeyStaysIn(t *testing.T) {
 				w.WriteHeader(http.StatusTeapot)
 			},
 		} {
-			g.answer = answer
+			g.answerWith(answer)
 			got := g.post(target, `{"model":"gemini-2.5-flash","contents":[]}`)
 			record := g.record()
 			text, err := json.Marshal(record)
@@ -326,7 +326,6 @@ func TestBesideOthers(t *testing.T) {
 		}
 		g.record()
 	}
-	g.sent = sent{}
 	if got := g.post("/v1/embeddings", `{"input":"a","model":"text-embedding-3-small"}`); got.status != 502 || g.sent != (sent{}) {
 		t.Errorf("got %d, Google got %v", got.status, g.sent)
 	}
