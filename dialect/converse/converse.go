@@ -67,9 +67,7 @@ func (r *reader) Frame(f wire.Frame) {
 	default:
 		if fault, ok := bytes.CutPrefix(f.Event, []byte(wire.ExceptionPrefix)); ok {
 			r.fail(bounded(string(fault)))
-			if code, ok := wire.Int(wire.Member(f.Data, "originalStatusCode")); ok {
-				r.meta.ErrorCode = strconv.FormatInt(code, 10) // what the model answered
-			}
+			r.originalStatus(wire.Member(f.Data, "originalStatusCode"))
 			r.over = true
 		}
 	}
@@ -121,10 +119,11 @@ func (r *reader) metadata(object []byte) {
 	}
 }
 
-// body reads a whole body: an answer, a count of CountTokens, or an error.
+// body reads a whole body: an answer, a count of CountTokens, or an error, which has no
+// members but those of Bedrock's exceptions.
 func (r *reader) body(data []byte) {
 	r.metadata(data)
-	answered, fault := false, false
+	answered, fault, other := false, false, false
 	var reason []byte
 	for name, value := range wire.Members(data) {
 		switch string(name) {
@@ -138,8 +137,13 @@ func (r *reader) body(data []byte) {
 			fault = true
 			if r.meta.ErrorType == "" {
 				dialect.Keep(&r.meta.ErrorType, value)
-				_, r.meta.ErrorType = cutLast(r.meta.ErrorType, "#")
+				r.meta.ErrorType = afterLast(r.meta.ErrorType, "#")
 			}
+		case "originalStatusCode":
+			r.originalStatus(value)
+		case "originalMessage", "resourceName":
+		default:
+			other = true
 		}
 	}
 	switch whole := dialect.Whole(data); {
@@ -148,20 +152,20 @@ func (r *reader) body(data []byte) {
 		r.over = true
 	case answered:
 		dialect.Keep(&r.meta.FinishReason, reason)
-	case fault && whole:
+	case fault && !other && whole:
 		r.fail("")
 		r.over = true
 	}
 }
 
-// cutLast is [strings.Cut] at the last sep, after which all is where there is none.
-func cutLast(s, sep string) (before, after string) {
-	i := strings.LastIndex(s, sep)
-	if i < 0 {
-		return "", s
+// originalStatus reads the status that the model answered with, of an exception.
+func (r *reader) originalStatus(value []byte) {
+	if code, ok := wire.Int(value); ok {
+		r.meta.ErrorCode = strconv.FormatInt(code, 10)
 	}
-	return s[:i], s[i+len(sep):]
 }
+
+func afterLast(s, sep string) string { return s[strings.LastIndex(s, sep)+1:] }
 
 // bounded returns s, a copy and cut where it is far longer than any name.
 func bounded(s string) string {

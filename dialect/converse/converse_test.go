@@ -156,6 +156,12 @@ func TestAnswers(t *testing.T) {
 			metadata{Outcome: llmproxy.OutcomeFailed, ErrorType: "AccessDeniedException"},
 			false,
 		},
+		{
+			"an error of the model", nil,
+			[]event{body(`{"message":"secret","originalStatusCode":424,"resourceName":"r","originalMessage":"secret"}`)},
+			metadata{Outcome: llmproxy.OutcomeFailed, ErrorCode: "424"}, true,
+		},
+		{"no error", nil, []event{body(`{"message":"an answer","finishReason":"stop"}`)}, metadata{}, false},
 		{"a cut error", nil, []event{body(`{"message":"Too many","a":`)}, metadata{}, false},
 		{
 			"a cut body", nil,

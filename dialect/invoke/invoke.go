@@ -1,0 +1,223 @@
+// Package invoke reads the answers of Amazon Bedrock's InvokeModel API: JSON bodies in the
+// shape of the model's family, and the events of InvokeModelWithResponseStream, which
+// hold the family's own events.
+package invoke
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/base64"
+	"net/http"
+	"slices"
+
+	"github.com/llmproxy/llmproxy"
+	"github.com/llmproxy/llmproxy/dialect"
+	"github.com/llmproxy/llmproxy/dialect/converse"
+	"github.com/llmproxy/llmproxy/dialect/messages"
+	"github.com/llmproxy/llmproxy/wire"
+)
+
+// New returns the reader of one answer, of any family: it is told by its shape. It is an
+// [llmproxy.HeaderExtractor].
+//
+// Bedrock reports usage up to three times: in the family's own words, in the member
+// amazon-bedrock-invocationMetrics of a stream's last event, and in the header. They are
+// never added, nor mixed. The family's own report, which alone may say how long a cache
+// write lives, is taken where it has both sides, then Bedrock's.
+//
+// A stream ends with the event that has the metrics, or with the family's own last event.
+func New() llmproxy.ResponseExtractor {
+	return &reader{bedrock: converse.New().(llmproxy.HeaderExtractor)}
+}
+
+type reader struct {
+	// bedrock reads what all families share, which is failure, and the answers of
+	// Amazon's Nova, which are Converse's.
+	bedrock llmproxy.HeaderExtractor
+	claude  llmproxy.ResponseExtractor // nil if the family is another
+	choices *dialect.Choices           // OpenAI's shape and its relatives; nil if the family is another
+	plain   plain                      // families without a dialect of their own
+
+	metrics, header tokens // what Bedrock counted
+
+	measured bool // metrics have been seen
+
+	decoded []byte // a buffer for the bytes of an event
+	begun   bool   // a frame has been seen
+	over    bool   // nothing that follows counts
+}
+
+var _ llmproxy.HeaderExtractor = (*reader)(nil)
+
+// Header reads Bedrock's token counts, the service tier, and the type of an error.
+func (r *reader) Header(h http.Header) {
+	r.bedrock.Header(h)
+	for _, c := range [...]struct {
+		counter counter
+		name    string
+	}{
+		{input, "X-Amzn-Bedrock-Input-Token-Count"},
+		{output, "X-Amzn-Bedrock-Output-Token-Count"},
+		{read, "X-Amzn-Bedrock-Cache-Read-Input-Token-Count"},
+		{written, "X-Amzn-Bedrock-Cache-Write-Input-Token-Count"},
+	} {
+		r.header.set(c.counter, []byte(h.Get(c.name)))
+	}
+}
+
+// Frame reads an event of a stream or a whole body.
+func (r *reader) Frame(f wire.Frame) {
+	if r.over {
+		return
+	}
+	first := !r.begun
+	r.begun = true
+	switch string(f.Event) {
+	case "":
+		if first {
+			r.body(f.Data)
+		}
+	case "chunk":
+		if event := r.decode(f.Data); event != nil {
+			r.event(event)
+		}
+		if cap(r.decoded) > 64<<10 {
+			r.decoded = nil
+		}
+	default:
+		r.bedrock.Frame(f) // an exception
+		r.over = r.bedrock.Done()
+	}
+}
+
+// Done reports that the answer's terminal event has been seen.
+func (r *reader) Done() bool { return r.over }
+
+// decode returns the family's event that a chunk holds, nil if there is none. It is valid
+// until the next call.
+func (r *reader) decode(chunk []byte) []byte {
+	value := wire.Member(chunk, "bytes")
+	if wire.KindOf(value) != wire.Text {
+		return nil
+	}
+	text := value[1 : len(value)-1]
+	if bytes.IndexByte(text, '\\') >= 0 {
+		s, _ := wire.String(value)
+		text = []byte(s)
+	}
+	n := base64.StdEncoding.DecodedLen(len(text))
+	r.decoded = slices.Grow(r.decoded[:0], n)[:n]
+	n, err := base64.StdEncoding.Decode(r.decoded, text)
+	if err != nil {
+		return nil
+	}
+	return r.decoded[:n]
+}
+
+// event reads an event of the family.
+func (r *reader) event(event []byte) {
+	r.object(event, false)
+	if r.measured {
+		r.plain.ended, r.over = true, true
+	}
+}
+
+// body reads a whole body.
+func (r *reader) body(body []byte) {
+	r.object(body, true)
+	if r.claude == nil {
+		r.bedrock.Frame(wire.Frame{Data: body})
+	}
+	r.over = dialect.Whole(body)
+	r.plain.ended = r.over
+}
+
+// object reads an event or a body, and learns from it what the family is.
+func (r *reader) object(object []byte, whole bool) {
+	isClaude, isChoices := r.claude != nil, r.choices != nil
+	for name, value := range wire.Members(object) {
+		switch string(name) {
+		case "amazon-bedrock-invocationMetrics":
+			r.measured = true
+			r.metrics.readMetrics(value)
+		case "type":
+			isClaude = isClaude || isMessage(value)
+		case "choices":
+			isChoices = true
+			r.plain.firstOf(value, "stop_reason")
+		case "messageStop", "metadata":
+			// Nova: an object whose only member is the event.
+			if !whole {
+				r.bedrock.Frame(wire.Frame{Event: name, Data: value})
+			}
+		default:
+			r.plain.member(name, value)
+		}
+	}
+	switch {
+	case isClaude:
+		if r.claude == nil {
+			r.claude = messages.New()
+		}
+		r.claude.Frame(wire.Frame{Data: object})
+		r.over = r.claude.Done()
+	case isChoices:
+		if r.choices == nil {
+			r.choices = &dialect.Choices{}
+		}
+		r.choices.Frame(wire.Frame{Data: object})
+	}
+	r.over = r.over || r.bedrock.Done()
+}
+
+// isMessage reports whether value is the type of a body or an event of Anthropic's
+// Messages API. Claude's older "completion" is none.
+func isMessage(value []byte) bool {
+	switch string(value) {
+	case `"message"`, `"message_start"`, `"message_delta"`, `"message_stop"`, `"ping"`, `"error"`,
+		`"content_block_start"`, `"content_block_delta"`, `"content_block_stop"`:
+		return true
+	}
+	return false
+}
+
+// Metadata returns what is known so far.
+func (r *reader) Metadata() llmproxy.ResponseMetadata {
+	shared := r.bedrock.Metadata()
+	m := shared
+	switch {
+	case r.claude != nil:
+		m = r.claude.Metadata()
+	case r.choices != nil:
+		m = r.choices.Metadata()
+	}
+	m.ID = cmp.Or(m.ID, r.plain.id)
+	m.FinishReason = cmp.Or(m.FinishReason, r.plain.finish)
+	m.ServiceTier = cmp.Or(shared.ServiceTier, m.ServiceTier)
+	switch {
+	case shared.Outcome == llmproxy.OutcomeFailed:
+		m.Outcome, m.ErrorType, m.ErrorCode = shared.Outcome, shared.ErrorType, shared.ErrorCode
+	case m.Outcome == llmproxy.OutcomeUnknown && (r.plain.ended || r.plain.finish != ""):
+		m.Outcome = llmproxy.OutcomeCompleted
+	}
+	own := r.plain.tokens
+	switch {
+	case m.UsageReported && !m.Inconsistent:
+	case own.whole():
+		own.report(&m)
+	case r.metrics.whole():
+		r.metrics.report(&m)
+	case r.header.whole():
+		r.header.report(&m)
+	case m.UsageReported:
+	default:
+		// One side alone: embeddings have no output.
+		for _, t := range []tokens{own, r.metrics, r.header} {
+			if t.reported() {
+				t.report(&m)
+				break
+			}
+		}
+	}
+	return m
+}
