@@ -86,5 +86,8 @@ func dollars(value []byte) (amount llmproxy.USD, ok bool) {
 		return 0, false
 	}
 	amount, err := llmproxy.ParseUSD(string(value))
-	return amount, err == nil && amount >= 0
+	if err != nil || amount < 0 {
+		return 0, false
+	}
+	return amount, true
 }

@@ -343,8 +343,20 @@ var examples = map[string]func(raw string) string{
 
 func inChat(raw string) string { return `{"choices":[],"usage":` + raw + `}` }
 
-func TestWorkedExamples(t *testing.T) {
-	t.Parallel()
+// example is a worked example of the accounting notes.
+type example struct {
+	ID              string
+	Raw             json.RawMessage
+	Want            map[string]int64
+	PromptTotal     int64 `json:"prompt_total"`
+	CompletionTotal int64 `json:"completion_total"`
+	Units           map[string][2]any
+	Cost            llmproxy.USD `json:"want_pico_usd"`
+}
+
+// workedExamples returns the examples, or skips the test where there are none.
+func workedExamples(t *testing.T) (list []example) {
+	t.Helper()
 	notes, err := os.ReadFile("../../shared/protocols/usage-accounting.md")
 	if errors.Is(err, fs.ErrNotExist) {
 		t.Skipf("no accounting notes beside the repository: %v", err)
@@ -352,22 +364,23 @@ func TestWorkedExamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	missing := maps.Clone(examples)
 	for line := range strings.Lines(string(notes)) {
-		var e struct {
-			ID              string
-			Raw             json.RawMessage
-			Want            map[string]int64
-			PromptTotal     int64 `json:"prompt_total"`
-			CompletionTotal int64 `json:"completion_total"`
-			Units           map[string][2]any
-		}
 		if !strings.HasPrefix(line, `{"id":`) {
 			continue
 		}
+		var e example
 		if err := json.Unmarshal([]byte(line), &e); err != nil {
 			t.Fatalf("%s: %v", line, err)
 		}
+		list = append(list, e)
+	}
+	return list
+}
+
+func TestWorkedExamples(t *testing.T) {
+	t.Parallel()
+	missing := maps.Clone(examples)
+	for _, e := range workedExamples(t) {
 		wrap := examples[e.ID]
 		if wrap == nil {
 			continue // of another API
