@@ -15,13 +15,24 @@ func (r *reader) Request(x *llmproxy.Exchange) {
 	if x.Body == nil {
 		return
 	}
+	body, mentioned := x.Body.Bytes(), false
+	for _, e := range x.Edits {
+		mentioned = mentioned || mentionsHour(e.New)
+	}
+	if !mentioned && !mentionsHour(body) {
+		return // as most requests
+	}
 	marks := breakpoints{}
-	marks.count(x.Body.Bytes())
+	marks.count(body)
 	for _, e := range x.Edits {
 		marks.count(e.New)
 	}
 	r.tokens.hour = marks.hour > 0 && marks.other == 0
 }
+
+// mentionsHour tells quickly that there is no mark of an hour in text. It looks for what
+// is rarer than a quote.
+func mentionsHour(text []byte) bool { return bytes.Contains(text, []byte(`1h"`)) }
 
 // breakpoints are how many marks of each lifetime a request has.
 type breakpoints struct{ hour, other int }

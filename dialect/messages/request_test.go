@@ -92,3 +92,23 @@ func TestRequestWithoutBody(t *testing.T) {
 		t.Errorf("got %+v", m)
 	}
 }
+
+// A coding agent's request, of 100 KB.
+func BenchmarkRequest(b *testing.B) {
+	text := strings.Repeat(`You are \"helpful\" in 10 ways. `, 3_000)
+	for _, ttl := range []string{"1h", "5m"} {
+		b.Run(ttl, func(b *testing.B) {
+			body, err := llmproxy.ParseBody([]byte(`{"system":[{"text":"` + text + `","cache_control":{"type":"ephemeral","ttl":"` + ttl + `"}}],"messages":[]}`))
+			if err != nil {
+				b.Fatal(err)
+			}
+			x := &llmproxy.Exchange{Body: body}
+			e := messages.New().(llmproxy.RequestExtractor)
+			b.SetBytes(int64(len(body.Bytes())))
+			b.ReportAllocs()
+			for b.Loop() {
+				e.Request(x)
+			}
+		})
+	}
+}

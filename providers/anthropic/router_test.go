@@ -443,15 +443,21 @@ func TestRefusals(t *testing.T) {
 	r.uncalled()
 }
 
-// A request in another dialect is refused in that one.
-func TestMismatch(t *testing.T) {
+// A request in another dialect is refused in that one, but for the mount: what Anthropic
+// serves there is its own business.
+func TestOtherDialects(t *testing.T) {
 	t.Parallel()
+	const chat = `{"model":"claude-sonnet-5","messages":[]}`
 	r := newRig(t, anthropic.Config{APIKey: providerKey}, sends(200, "application/json", message))
-	got := r.do("POST", "/v1/chat/completions", `{"model":"claude-sonnet-5","messages":[]}`)
+	got := r.do("POST", "/v1/chat/completions", chat)
 	if got.status != 400 || !strings.Contains(got.body, `"code":"unsupported_api"`) {
 		t.Errorf("got %d %s", got.status, got.body)
 	}
 	r.uncalled()
+	got = r.do("POST", "/anthropic/v1/chat/completions", chat)
+	if c := r.called(); got.status != 200 || got.body != message || c.uri != "/v1/chat/completions" || c.body != chat {
+		t.Errorf("on the mount: got %d %s; the provider received %s at %s", got.status, got.body, c.body, c.uri)
+	}
 }
 
 // Cache entries whose lifetime the stream leaves open live as the request asked.
