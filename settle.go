@@ -102,8 +102,8 @@ func (e *run) judge(end ending) {
 		}
 	case e.reply.Tap == nil:
 		r.Outcome = OutcomeCompleted
-		if r.Unread {
-			e.charge(false)
+		if r.Unread || e.a.metering && e.served().Operation.Metered {
+			e.charge(false) // something was consumed, but nobody here can read what
 		}
 	case m.Outcome == OutcomeUnknown && e.streams() && !r.Unread:
 		// The bytes ended well, the answer did not: no terminal event came.
