@@ -1,0 +1,107 @@
+package cohere_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/llmproxy/llmproxy"
+	"github.com/llmproxy/llmproxy/providers/cohere"
+	"github.com/llmproxy/llmproxy/providers/openai_compatible"
+)
+
+const canary = "co-canary-0123456789"
+
+func ExampleNew() {
+	provider, err := cohere.New(cohere.Config{APIKey: os.Getenv("COHERE_API_KEY")})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	router := llmproxy.NewAutoRouter(llmproxy.WithProvider(provider))
+	http.Handle("/", router)
+	fmt.Println(provider.Name())
+	// Output: cohere
+}
+
+func TestURLs(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		base string
+		op   llmproxy.Operation
+		want string
+	}{
+		{"", llmproxy.Operation{API: llmproxy.APICohere, Path: "/chat"}, "https://api.cohere.com/v2/chat"},
+		{"", llmproxy.Operation{API: llmproxy.APICohere, Path: "/embed"}, "https://api.cohere.com/v2/embed"},
+		{"", llmproxy.Operation{API: "models", Path: "/models"}, "https://api.cohere.com/v1/models"},
+		{"", llmproxy.Operation{API: "rerank", Path: "/rerank"}, "https://api.cohere.com/v1/rerank"},
+		{"", llmproxy.Operation{Path: "/v2/rerank", Mount: true}, "https://api.cohere.com/v2/rerank"},
+		{"", llmproxy.Operation{Path: "/v1/tokenize", Mount: true}, "https://api.cohere.com/v1/tokenize"},
+		{"", llmproxy.Operation{Path: "/compatibility/v1/chat/completions", Mount: true}, "https://api.cohere.com/compatibility/v1/chat/completions"},
+		{"https://api.cohere.ai/v2/", llmproxy.Operation{API: llmproxy.APICohere, Path: "/chat"}, "https://api.cohere.ai/v2/chat"},
+		{"https://api.cohere.ai/v2/", llmproxy.Operation{Path: "/v1/tokenize", Mount: true}, "https://api.cohere.ai/v1/tokenize"},
+		{"http://host/behind", llmproxy.Operation{API: llmproxy.APICohere, Path: "/chat"}, "http://host/behind/v2/chat"},
+	} {
+		p, err := cohere.New(cohere.Config{BaseURL: tt.base})
+		if err != nil {
+			t.Fatal(err)
+		}
+		u, err := p.Resolve(&llmproxy.Exchange{Operation: tt.op})
+		if err != nil || u.String() != tt.want {
+			t.Errorf("%s %v: got %v, %v, want %s", tt.base, tt.op, u, err, tt.want)
+		}
+	}
+}
+
+func TestNew(t *testing.T) {
+	t.Parallel()
+	p, err := cohere.New(cohere.Config{Type: "groq", Name: "mine", APIKey: canary, Models: []string{"c4ai-*"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := p.Name(); got != "mine" {
+		t.Errorf("named %s, want mine", got)
+	}
+	for _, api := range []llmproxy.APIType{
+		llmproxy.APICohere, llmproxy.APIChatCompletions, llmproxy.APIResponses, llmproxy.APIEmbeddings, llmproxy.APIMessages,
+	} {
+		if got, ok := p.API(api); ok != (api == llmproxy.APICohere) || ok && got.NewExtractor() == nil || got.IncludeUsage {
+			t.Errorf("%s: %+v, %v", api, got, ok)
+		}
+	}
+	r := &http.Request{Header: http.Header{}}
+	if err := p.Enrich(r, &llmproxy.Exchange{}); err != nil || r.Header.Get("Authorization") != "Bearer "+canary {
+		t.Errorf("got %v, %v", r.Header, err)
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+		if out := fmt.Sprintf(verb, p); strings.Contains(out, canary) {
+			t.Errorf("%s shows the key", verb)
+		}
+	}
+	if out, err := json.Marshal(p.Options); err != nil || strings.Contains(string(out), canary) {
+		t.Errorf("got %s, %v", out, err)
+	}
+}
+
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	p, err := cohere.New(cohere.Config{BaseURL: canary, APIKey: canary + "\n"})
+	if p != nil || err == nil || strings.Contains(err.Error(), canary) {
+		t.Fatalf("got %v, %v", p, err)
+	}
+	var fields []string
+	for _, err := range err.(interface{ Unwrap() []error }).Unwrap() {
+		e, ok := errors.AsType[*openai_compatible.FieldError](err)
+		if !ok || e.Provider != "cohere" {
+			t.Fatalf("%T: %v", err, err)
+		}
+		fields = append(fields, e.Field)
+	}
+	if got, want := strings.Join(fields, " "), "api_key base_url"; got != want {
+		t.Errorf("faults of %s, want %s", got, want)
+	}
+}
