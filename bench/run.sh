@@ -3,7 +3,7 @@
 # memory, start-up, size. It takes about a minute and a half, ends by itself and takes
 # what it started with it.
 #
-#   bench/run.sh [-case REGEXP] [-rounds 3] [-time 700ms]
+#   bench/run.sh [-case REGEXP] [-rounds 3] [-time 1s]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -37,7 +37,7 @@ func main() {
 	flag.StringVar(&o.reference, "reverseproxy", "bin/bench/reverseproxy", "path of the reference's program")
 	flag.StringVar(&o.cpu, "cpu", "", "cores for the two programs, as taskset has them; none: any")
 	flag.IntVar(&o.rounds, "rounds", 3, "how often each case is run on each program")
-	flag.DurationVar(&o.length, "time", 700*time.Millisecond, "how long a run takes, about")
+	flag.DurationVar(&o.length, "time", time.Second, "how long a run takes, about")
 	pattern := flag.String("case", "", "regular expression of the cases to run; idle and start are two")
 	flag.Parse()
 
