@@ -65,8 +65,8 @@ func (r *reader) Metadata() llmproxy.ResponseMetadata {
 	if r.tokens.servedBy != "" {
 		m.Model = r.tokens.servedBy
 	}
-	m.UsageReported = r.tokens.reported || m.CostReported
 	if r.tokens.reported {
+		m.UsageReported = true
 		m.Usage, m.Inconsistent = r.tokens.usage()
 	}
 	return m
@@ -170,7 +170,7 @@ func (r *reader) body(data []byte) {
 func isAnswer(body []byte) bool {
 	for name := range wire.Members(body) {
 		switch string(name) {
-		case "content", "stop_reason", "usage", "input_tokens":
+		case "content", "usage", "input_tokens":
 			return true
 		}
 	}

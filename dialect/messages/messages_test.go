@@ -258,6 +258,7 @@ func TestBody(t *testing.T) {
 			failed("invalid_request_error", ""), true,
 		},
 		{"an error without a type", `{"error":{"type":"rate_limit_error","message":"secret"}}`, failed("rate_limit_error", ""), true},
+		{"an error with a type and a status", `{"error":{"type":"rate_limit_error","status":"RESOURCE_EXHAUSTED","message":"secret"}}`, failed("rate_limit_error", ""), true},
 		{"an error that is cut", `{"error":{"type":"rate_limit_error","message":"secret"},`, llmproxy.ResponseMetadata{}, false},
 		{
 			"an error of Google's", `{"error":{"code":429,"message":"secret","status":"RESOURCE_EXHAUSTED"}}`,

@@ -33,6 +33,7 @@ func TestLifetimesByTheRequest(t *testing.T) {
 		{"the default", `{"system":[{"text":"a",` + plain + `}]}`, "", false},
 		{"both", `{"system":[{"text":"a",` + hour + `}],"messages":[{"content":[{` + plain + `}]}]}`, "", false},
 		{"no mark", `{"messages":[]}`, "", false},
+		{"no mark, and a text that ends like one", `{"messages":"wait 1h"}`, "", false},
 		{"a mark that is null", `{"cache_control":null,"system":[{` + hour + `}]}`, "", true},
 		{"a mark in a text", `{"messages":"\"cache_control\":{\"ttl\":\"1h\"}"}`, "", false},
 		{"a text that is the name", `{"messages":["cache_control"],"system":[{` + hour + `}]}`, "", true},

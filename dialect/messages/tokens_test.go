@@ -215,7 +215,29 @@ func TestUsage(t *testing.T) {
 			plain(30, 7), consistent,
 		},
 		{"no iterations", reports{`{"input_tokens":30,"output_tokens":7,"iterations":[]}`}, plain(30, 7), consistent},
+		{
+			"iterations without some of the counts",
+			reports{`{"input_tokens":30,"output_tokens":7,"iterations":[{"type":"message","input_tokens":10},{"type":"message","input_tokens":20,"output_tokens":3}]}`},
+			plain(30, 7), consistent,
+		},
+		{
+			"an iteration of a kind that is not known, inside the top level",
+			reports{`{"input_tokens":30,"output_tokens":7,"iterations":[{"type":"message","input_tokens":10,"output_tokens":3},{"type":"revised_message","input_tokens":20,"output_tokens":4},{"type":"compaction","input_tokens":100,"output_tokens":50}]}`},
+			plain(130, 57), consistent,
+		},
+		{
+			"iterations with lifetimes without their total",
+			reports{`{"input_tokens":30,"output_tokens":7,"cache_creation_input_tokens":5,"iterations":[{"type":"message","input_tokens":30,"cache_creation":{"ephemeral_5m_input_tokens":2,"ephemeral_1h_input_tokens":3},"output_tokens":7},{"type":"compaction","input_tokens":100,"cache_creation":{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":10},"output_tokens":50}]}`},
+			llmproxy.Usage{PromptTokens: 145, CompletionTokens: 57, CacheWrite: 2, CacheWrite5m: 2, CacheWrite1h: 13},
+			consistent,
+		},
 		{"iterations that are none", reports{`{"input_tokens":30,"output_tokens":7,"iterations":[1,"message",null,[]]}`}, plain(30, 7), consistent},
+
+		// Reports of a part.
+		{"what was read from the cache alone", reports{`{"cache_read_input_tokens":5}`}, llmproxy.Usage{PromptTokens: 5, CacheRead: 5}, consistent},
+		{"what was written to the cache alone", reports{`{"cache_creation_input_tokens":5}`}, llmproxy.Usage{PromptTokens: 5, CacheWrite: 5}, consistent},
+		{"lifetimes alone", reports{`{"cache_creation":{"ephemeral_1h_input_tokens":5}}`}, llmproxy.Usage{PromptTokens: 5, CacheWrite1h: 5}, consistent},
+		{"a lifetime alone", reports{`{"cache_creation":{"ephemeral_5m_input_tokens":5}}`}, llmproxy.Usage{PromptTokens: 5, CacheWrite: 5, CacheWrite5m: 5}, consistent},
 
 		// Numbers.
 		{
