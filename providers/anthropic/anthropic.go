@@ -8,21 +8,15 @@ package anthropic
 
 import (
 	"errors"
-	"fmt"
-	"slices"
-	"strings"
+	"net/http"
 
 	"github.com/llmproxy/llmproxy"
 	"github.com/llmproxy/llmproxy/dialect/messages"
+	"github.com/llmproxy/llmproxy/providers/openai_compatible"
 )
 
-const (
-	// Type is the provider's type, and its name unless the configuration gives another.
-	Type = "anthropic"
-
-	address = "https://api.anthropic.com"
-	apiPath = "/v1"
-)
+// Type is the provider's type, and its name unless the configuration gives another.
+const Type = "anthropic"
 
 // KeyEnv and TokenEnv are the environment variables in which Anthropic's own tools look
 // for an API key and for a bearer token. A key comes first.
@@ -34,54 +28,46 @@ const (
 // New returns the provider that c describes. The error joins a *[FieldError] for each
 // fault of c. What c points to is copied.
 func New(c Config) (*llmproxy.BaseProvider, error) {
-	var faults []error
-	fault := func(field, format string, args ...any) {
-		faults = append(faults, &FieldError{Provider: c.name(), Field: field, Problem: fmt.Sprintf(format, args...)})
+	key, field := c.APIKey, "X-Api-Key"
+	fault := c.tokenFault()
+	if c.AuthToken != "" && fault == nil {
+		key, field = c.AuthToken, "" // Authorization: Bearer
 	}
-
-	if strings.ContainsFunc(c.name(), func(r rune) bool { return r <= ' ' || r == '/' || r == 0x7f }) {
-		fault("name", "spaces, control characters and / have no place in it: it is a part of models and paths")
-	}
-	base := c.BaseURL
-	if base == "" {
-		base = address
-	}
-	urls, err := llmproxy.NewBaseURL(base, apiPath, nil)
-	if err != nil {
-		// The URL stays out of it: it may hold a password or, by mistake, the key.
-		fault("base_url", "want an http:// or https:// URL with a host and without user, query and fragment")
-	}
-	for _, secret := range []struct{ field, value string }{{"api_key", c.APIKey}, {"auth_token", c.AuthToken}} {
-		if !visible(secret.value) {
-			fault(secret.field, "spaces, line ends and other control characters have no place in it")
+	p, err := openai_compatible.Make(openai_compatible.Config{
+		Name: c.name(), Type: Type, BaseURL: c.BaseURL,
+		APIKey: key, ClientKeys: c.ClientKeys, Headers: c.Headers,
+		Models: c.Models, Timeout: c.Timeout,
+	}, openai_compatible.Preset{
+		Type: Type, BaseURL: "https://api.anthropic.com", APIPath: "/v1",
+		KeyHeader: field, Models: []string{"claude-*"},
+	})
+	if fault != nil {
+		faults := []error{fault}
+		if others, ok := err.(interface{ Unwrap() []error }); ok {
+			faults = append(faults, others.Unwrap()...)
 		}
-	}
-	if c.APIKey != "" && c.AuthToken != "" {
-		fault("auth_token", "only one of api_key and auth_token can be sent")
-	}
-	header := operatorHeader(c.Headers, fault)
-	for i, pattern := range c.Models {
-		if pattern == "" {
-			fault("models", "pattern %d is empty", i+1)
-		}
-	}
-	if c.Timeout < 0 {
-		fault("timeout", "is negative")
-	}
-	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
+	if err != nil {
+		return nil, err
+	}
+	p.Speaks = map[llmproxy.APIType]llmproxy.API{llmproxy.APIMessages: {NewExtractor: messages.New}}
+	p.Routes.Paths = []llmproxy.APIType{llmproxy.APIMessages}
+	p.Enricher = versioned{p.Enricher}
+	return p, nil
+}
 
-	return &llmproxy.BaseProvider{
-		ID:     c.name(),
-		Speaks: map[llmproxy.APIType]llmproxy.API{llmproxy.APIMessages: {NewExtractor: messages.New}},
-		Routes: llmproxy.Routing{
-			Models:  slices.Clone(c.Models),
-			BuiltIn: []string{"claude-*"},
-			Paths:   []llmproxy.APIType{llmproxy.APIMessages},
-		},
-		Options:  llmproxy.Settings{ClientKeys: c.ClientKeys, Timeout: c.Timeout},
-		URLs:     urls,
-		Enricher: credentials(c, header),
-	}, nil
+// oldest is the API version of requests that name none, which Anthropic would refuse. It
+// takes what every client has ever sent; 2026-10-21 refuses sampling parameters.
+const oldest = "2023-06-01"
+
+// versioned gives requests a version, where neither the client nor the operator does.
+type versioned struct{ llmproxy.RequestEnricher }
+
+// Enrich sets the version, and then what the operator wants over all else.
+func (v versioned) Enrich(r *http.Request, x *llmproxy.Exchange) error {
+	if r.Header.Get("Anthropic-Version") == "" {
+		r.Header.Set("Anthropic-Version", oldest)
+	}
+	return v.RequestEnricher.Enrich(r, x)
 }

@@ -3,7 +3,10 @@ package anthropic
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
+
+	"github.com/llmproxy/llmproxy/providers/openai_compatible"
 )
 
 // Config says how to use Anthropic: at least APIKey, AuthToken or ClientKeys.
@@ -29,12 +32,29 @@ type Config struct {
 	Timeout time.Duration // for the header of an answer; 0 means the router's
 }
 
+// FieldError is one fault of a [Config].
+type FieldError = openai_compatible.FieldError
+
 // name returns the name the provider gets.
 func (c Config) name() string {
 	if c.Name != "" {
 		return c.Name
 	}
 	return Type
+}
+
+// tokenFault returns what is wrong with the token, if anything is.
+func (c Config) tokenFault() error {
+	problem := ""
+	switch {
+	case c.AuthToken != "" && c.APIKey != "":
+		problem = "only one of api_key and auth_token can be sent"
+	case strings.ContainsFunc(c.AuthToken, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
+		problem = "spaces, line ends and other control characters have no place in it"
+	default:
+		return nil
+	}
+	return &FieldError{Provider: c.name(), Field: "auth_token", Problem: problem}
 }
 
 // String names the provider and its type, no more.
@@ -45,14 +65,3 @@ func (c Config) Format(f fmt.State, _ rune) { io.WriteString(f, c.String()) }
 
 // MarshalText returns String: JSON and YAML would show the key.
 func (c Config) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
-
-// FieldError is one fault of a [Config]. [New] joins all it finds.
-type FieldError struct {
-	Provider string
-	Field    string // as a configuration file names it: "base_url"
-	Problem  string // holds no value that could be secret
-}
-
-func (e *FieldError) Error() string {
-	return fmt.Sprintf("provider %s: %s: %s", e.Provider, e.Field, e.Problem)
-}

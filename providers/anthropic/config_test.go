@@ -236,8 +236,8 @@ func TestFaults(t *testing.T) {
 		},
 		{
 			"all at once",
-			anthropic.Config{Name: "a b", BaseURL: canary, APIKey: canary + " ", Timeout: -1},
-			faults{wantName, wantURL, wantKey, "timeout: is negative"},
+			anthropic.Config{Name: "a b", BaseURL: canary, APIKey: canary + " ", AuthToken: canary, Timeout: -1},
+			faults{wantName, wantURL, wantKey, "timeout: is negative", "auth_token: only one of api_key and auth_token can be sent"},
 		},
 	} {
 		p, err := anthropic.New(tt.config)
