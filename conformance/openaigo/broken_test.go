@@ -36,7 +36,12 @@ func (s *session) tell(ctx context.Context, api llmproxy.APIType, opts ...option
 		stream := s.Completions.NewStreaming(ctx, openai.CompletionNewParams{
 			Model: openai.CompletionNewParamsModel(s.model(instruct)), Prompt: openai.CompletionNewParamsPromptUnion{OfString: openai.String(prompt)},
 		}, opts...)
-		text := func() string { return stream.Current().Choices[0].Text }
+		text := func() (text string) {
+			for _, c := range stream.Current().Choices {
+				text += c.Text
+			}
+			return text
+		}
 		return telling{api, instruct, stream.Next, text, none, stream.Err, stream.Close}
 	case llmproxy.APIResponses:
 		stream := s.Responses.NewStreaming(ctx, responses.ResponseNewParams{Model: s.model("gpt-5-mini"), Input: text(prompt)}, opts...)
@@ -52,7 +57,12 @@ func (s *session) tell(ctx context.Context, api llmproxy.APIType, opts ...option
 		return telling{api, "gpt-5-mini", stream.Next, func() string { return stream.Current().Delta }, code, stream.Err, stream.Close}
 	default:
 		stream := s.Chat.Completions.NewStreaming(ctx, openai.ChatCompletionNewParams{Model: s.model("gpt-5-mini"), Messages: user(prompt)}, opts...)
-		text := func() string { return stream.Current().Choices[0].Delta.Content }
+		text := func() (text string) {
+			for _, c := range stream.Current().Choices {
+				text += c.Delta.Content
+			}
+			return text
+		}
 		return telling{api, "gpt-5-mini", stream.Next, text, none, stream.Err, stream.Close}
 	}
 }

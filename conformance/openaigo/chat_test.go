@@ -376,7 +376,9 @@ func TestChatStreamsSideBySide(t *testing.T) {
 			var text strings.Builder
 			stream := s.Chat.Completions.NewStreaming(t.Context(), openai.ChatCompletionNewParams{Model: "gpt-5-mini", Messages: user(fmt.Sprintf("number %d", i))})
 			for stream.Next() {
-				text.WriteString(stream.Current().Choices[0].Delta.Content)
+				for _, c := range stream.Current().Choices {
+					text.WriteString(c.Delta.Content)
+				}
 			}
 			if err := stream.Err(); err != nil {
 				text.WriteString(err.Error())
