@@ -14,7 +14,8 @@ import (
 	"github.com/llmproxy/llmproxy/wire"
 )
 
-// New returns the reader of one answer. It is an [llmproxy.HeaderExtractor].
+// New returns the reader of one answer. It is an [llmproxy.HeaderExtractor] and an
+// [llmproxy.RequestExtractor].
 //
 // A stream ends with the event metadata, which has the usage, after messageStop, which has
 // the stop reason; every answer with a stop reason is completed, whatever it is. An
@@ -32,7 +33,10 @@ type reader struct {
 	over    bool // nothing that follows counts
 }
 
-var _ llmproxy.HeaderExtractor = (*reader)(nil)
+var (
+	_ llmproxy.HeaderExtractor  = (*reader)(nil)
+	_ llmproxy.RequestExtractor = (*reader)(nil)
+)
 
 // Header reads the service tier, and the type of an error.
 func (r *reader) Header(h http.Header) {

@@ -159,7 +159,8 @@ func TestAnswers(t *testing.T) {
 		{
 			"an error of the model", nil,
 			[]event{body(`{"message":"secret","originalStatusCode":424,"resourceName":"r","originalMessage":"secret"}`)},
-			metadata{Outcome: llmproxy.OutcomeFailed, ErrorCode: "424"}, true,
+			metadata{Outcome: llmproxy.OutcomeFailed, ErrorCode: "424"},
+			true,
 		},
 		{"no error", nil, []event{body(`{"message":"an answer","finishReason":"stop"}`)}, metadata{}, false},
 		{"a cut error", nil, []event{body(`{"message":"Too many","a":`)}, metadata{}, false},
@@ -184,9 +185,10 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+type usage = llmproxy.Usage
+
 func TestUsage(t *testing.T) {
 	t.Parallel()
-	type usage = llmproxy.Usage
 	for _, tt := range []struct {
 		name, usage  string
 		want         usage
@@ -232,6 +234,44 @@ func TestUsage(t *testing.T) {
 			t.Errorf("%s: got %+v", none, got)
 		}
 	}
+}
+
+// What an answer does not say about lifetimes, the request may.
+func TestLifetimesOfTheRequest(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		request string
+		want    usage
+	}{
+		{`{"messages":[{"content":[{"text":"cachePoint"},{"cachePoint":{"type":"default","ttl":"1h"}},{"cachePoint" : {"ttl":"1h"}}]}]}`, usage{CacheWrite1h: 70, CacheWrite5m: 30, CacheWrite: 30}},
+		{`{"system":[{"cachePoint":{"type":"default"}},{"cachePoint":{"ttl":"1h"}}]}`, usage{CacheWrite1h: 50, CacheWrite5m: 30, CacheWrite: 50}},
+		{`{"messages":[{"content":[{"text":"\"cachePoint\":{\"ttl\":\"1h\"}"}]}]}`, usage{CacheWrite1h: 50, CacheWrite5m: 30, CacheWrite: 50}},
+		{`{}`, usage{CacheWrite1h: 50, CacheWrite5m: 30, CacheWrite: 50}},
+	} {
+		body, err := llmproxy.ParseBody([]byte(tt.request))
+		if err != nil {
+			t.Fatal(err)
+		}
+		tt.want.PromptTokens = 100
+		for _, x := range []*llmproxy.Exchange{{Body: body}, {Edits: []wire.Edit{{New: []byte(tt.request)}}, Body: empty(t)}} {
+			r := converse.New()
+			r.(llmproxy.RequestExtractor).Request(x)
+			r.Frame(wire.Frame{Event: []byte("metadata"), Data: []byte(`{"usage":{"inputTokens":0,"outputTokens":0,"cacheWriteInputTokens":100,"cacheDetails":[{"ttl":"1h","inputTokens":50},{"ttl":"5m","inputTokens":30}]}}`)})
+			if diff := cmp.Diff(tt.want, r.Metadata().Usage); diff != "" {
+				t.Errorf("%s (-want +got)\n%s", tt.request, diff)
+			}
+		}
+	}
+	converse.New().(llmproxy.RequestExtractor).Request(&llmproxy.Exchange{}) // an opaque body
+}
+
+func empty(t *testing.T) *llmproxy.Body {
+	t.Helper()
+	body, err := llmproxy.ParseBody([]byte("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
 }
 
 func TestStringsAreBounded(t *testing.T) {

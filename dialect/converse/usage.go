@@ -24,6 +24,7 @@ const (
 type usage struct {
 	n     [counters]int64
 	known uint8 // a bit for each counter that was reported
+	hour  bool  // the request asked for lifetimes of one hour and no other
 }
 
 func (u *usage) has(k counter) bool { return u.known>>k&1 != 0 }
@@ -52,6 +53,7 @@ func (u *usage) read(object []byte) {
 		}
 	}
 	if r.reported() {
+		r.hour = u.hour
 		*u = r
 	}
 }
@@ -79,7 +81,7 @@ func (u *usage) lifetimes(details []byte) {
 		case `"1h"`:
 			k = long
 		default:
-			continue // at the price of the default lifetime, as a part of what was written
+			continue // a part of what was written, at the price of the default lifetime
 		}
 		u.n[k] = min(u.n[k]+n, most)
 		u.known |= 1 << k
@@ -106,6 +108,9 @@ func (u *usage) normalise() (n llmproxy.Usage, inconsistent bool) {
 	if c[short]+c[long] > c[written] {
 		n.CacheWrite = c[written]
 		return n, true
+	}
+	if u.hour {
+		c[long] = c[written] - c[short]
 	}
 	n.CacheWrite, n.CacheWrite1h, n.CacheWrite5m = c[written]-c[long], c[long], c[short]
 	return n, inconsistent

@@ -18,7 +18,7 @@ import (
 )
 
 // New returns the reader of one answer, of any family: it is told by its shape. It is an
-// [llmproxy.HeaderExtractor].
+// [llmproxy.HeaderExtractor] and an [llmproxy.RequestExtractor].
 //
 // Bedrock reports usage up to three times: in the family's own words, in the member
 // amazon-bedrock-invocationMetrics of a stream's last event, and in the header. They are
@@ -27,16 +27,17 @@ import (
 //
 // A stream ends with the event that has the metrics, or with the family's own last event.
 func New() llmproxy.ResponseExtractor {
-	return &reader{bedrock: converse.New().(llmproxy.HeaderExtractor)}
+	return &reader{bedrock: converse.New().(llmproxy.HeaderExtractor), claude: messages.New()}
 }
 
 type reader struct {
 	// bedrock reads what all families share, which is failure, and the answers of
 	// Amazon's Nova, which are Converse's.
-	bedrock llmproxy.HeaderExtractor
-	claude  llmproxy.ResponseExtractor // nil if the family is another
-	choices *dialect.Choices           // OpenAI's shape and its relatives; nil if the family is another
-	plain   plain                      // families without a dialect of their own
+	bedrock  llmproxy.HeaderExtractor
+	claude   llmproxy.ResponseExtractor // of use where isClaude
+	isClaude bool
+	choices  *dialect.Choices // OpenAI's shape and its relatives; nil if the family is another
+	plain    plain            // families without a dialect of their own
 
 	metrics, header tokens // what Bedrock counted
 
@@ -47,7 +48,19 @@ type reader struct {
 	over    bool   // nothing that follows counts
 }
 
-var _ llmproxy.HeaderExtractor = (*reader)(nil)
+var (
+	_ llmproxy.HeaderExtractor  = (*reader)(nil)
+	_ llmproxy.RequestExtractor = (*reader)(nil)
+)
+
+// Request shows the request to the readers of the families.
+func (r *reader) Request(x *llmproxy.Exchange) {
+	for _, family := range [...]llmproxy.ResponseExtractor{r.bedrock, r.claude} {
+		if q, ok := family.(llmproxy.RequestExtractor); ok {
+			q.Request(x)
+		}
+	}
+}
 
 // Header reads Bedrock's token counts, the service tier, and the type of an error.
 func (r *reader) Header(h http.Header) {
@@ -125,7 +138,7 @@ func (r *reader) event(event []byte) {
 // body reads a whole body.
 func (r *reader) body(body []byte) {
 	r.object(body, true)
-	if r.claude == nil {
+	if !r.isClaude {
 		r.bedrock.Frame(wire.Frame{Data: body})
 	}
 	r.over = dialect.Whole(body)
@@ -134,14 +147,14 @@ func (r *reader) body(body []byte) {
 
 // object reads an event or a body, and learns from it what the family is.
 func (r *reader) object(object []byte, whole bool) {
-	isClaude, isChoices := r.claude != nil, r.choices != nil
+	isChoices := r.choices != nil
 	for name, value := range wire.Members(object) {
 		switch string(name) {
 		case "amazon-bedrock-invocationMetrics":
 			r.measured = true
 			r.metrics.readMetrics(value)
 		case "type":
-			isClaude = isClaude || isMessage(value)
+			r.isClaude = r.isClaude || isMessage(value)
 		case "choices":
 			isChoices = true
 			r.plain.firstOf(value, "stop_reason")
@@ -155,10 +168,7 @@ func (r *reader) object(object []byte, whole bool) {
 		}
 	}
 	switch {
-	case isClaude:
-		if r.claude == nil {
-			r.claude = messages.New()
-		}
+	case r.isClaude:
 		r.claude.Frame(wire.Frame{Data: object})
 		r.over = r.claude.Done()
 	case isChoices:
@@ -186,7 +196,7 @@ func (r *reader) Metadata() llmproxy.ResponseMetadata {
 	shared := r.bedrock.Metadata()
 	m := shared
 	switch {
-	case r.claude != nil:
+	case r.isClaude:
 		m = r.claude.Metadata()
 	case r.choices != nil:
 		m = r.choices.Metadata()

@@ -168,6 +168,33 @@ func TestBodies(t *testing.T) {
 	}
 }
 
+// What an answer does not say about lifetimes, the request may.
+func TestLifetimesOfTheRequest(t *testing.T) {
+	t.Parallel()
+	for family, tt := range map[string]struct{ request, answer string }{
+		"Claude": {
+			`{"messages":[{"content":[{"type":"text","text":"a","cache_control":{"type":"ephemeral","ttl":"1h"}}]}]}`,
+			`{"type":"message","content":[],"usage":{"input_tokens":1,"output_tokens":2,"cache_creation_input_tokens":100}}`,
+		},
+		"Nova": {
+			`{"messages":[{"content":[{"text":"a","cachePoint":{"type":"default","ttl":"1h"}}]}]}`,
+			`{"output":{},"usage":{"inputTokens":1,"outputTokens":2,"cacheWriteInputTokenCount":100}}`,
+		},
+	} {
+		body, err := llmproxy.ParseBody([]byte(tt.request))
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := invoke.New()
+		x.(llmproxy.RequestExtractor).Request(&llmproxy.Exchange{Body: body})
+		x.Frame(wire.Frame{Data: []byte(tt.answer)})
+		want := usage{PromptTokens: 101, CompletionTokens: 2, CacheWrite1h: 100}
+		if diff := cmp.Diff(want, x.Metadata().Usage); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", family, diff)
+		}
+	}
+}
+
 func TestBodiesThatAreNone(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{``, `[1]`, `{"generation":"a","prompt_token_count":8,"gen`, `{"outputs":[{"text":"a","stop_r`, `<html>`} {
