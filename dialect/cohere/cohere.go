@@ -13,8 +13,7 @@ import (
 // The tokens are those that Cohere bills (billed_units), which are fewer than those it
 // processed (tokens); where an answer has no billed units, as from a server that copied
 // the API, they are the processed ones. Cached tokens are a part of the processed ones and
-// are not read. A rerank is billed in search units, which are no tokens: its usage
-// counts as not reported.
+// are not read. A rerank is billed in search units, and has no tokens.
 //
 // Every answer with a finish reason is completed, MAX_TOKENS too, but for ERROR and
 // TIMEOUT, which are failures. No answer names its model, and no error has a type or a

@@ -74,8 +74,8 @@ func TestBodies(t *testing.T) {
 			true,
 		},
 		{
-			"rerank, which is not billed in tokens", `{"id":"r1","results":[{"index":1,"relevance_score":0.9}],"meta":{"api_version":{"version":"2"},"billed_units":{"search_units":1}}}`,
-			llmproxy.ResponseMetadata{ID: "r1", Outcome: llmproxy.OutcomeCompleted},
+			"rerank, which is billed in searches", `{"id":"r1","results":[{"index":1,"relevance_score":0.9}],"meta":{"api_version":{"version":"2"},"billed_units":{"search_units":1}}}`,
+			llmproxy.ResponseMetadata{ID: "r1", Outcome: llmproxy.OutcomeCompleted, Usage: llmproxy.Usage{SearchUnits: 1}, UsageReported: true},
 			true,
 		},
 		{"an error", `{"id":"x1","message":"invalid api token"}`, llmproxy.ResponseMetadata{ID: "x1", Outcome: llmproxy.OutcomeFailed}, true},

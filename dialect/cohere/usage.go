@@ -9,10 +9,11 @@ import (
 // counts are what an answer reports, in its usage or, for embed and rerank, in its meta.
 type counts struct{ billed, processed tokens }
 
-// tokens are counts of three kinds, none of which is a part of another.
+// tokens are counts of several kinds, none of which is a part of another. Searches are
+// no tokens, but are counted beside them.
 type tokens struct {
-	input, image, output int64
-	reported             bool
+	input, image, output, searches int64
+	reported                       bool
 }
 
 // read takes over a usage or meta object.
@@ -38,6 +39,8 @@ func (t *tokens) read(object []byte) {
 			to = &t.image
 		case "output_tokens":
 			to = &t.output
+		case "search_units":
+			to = &t.searches
 		default:
 			continue
 		}
@@ -53,5 +56,8 @@ func (c *counts) usage() (u llmproxy.Usage, reported bool) {
 	if !t.reported {
 		t = c.processed
 	}
-	return llmproxy.Usage{PromptTokens: t.input + t.image, CompletionTokens: t.output, InputImage: t.image}, t.reported
+	return llmproxy.Usage{
+		PromptTokens: t.input + t.image, CompletionTokens: t.output,
+		InputImage: t.image, SearchUnits: t.searches,
+	}, t.reported
 }

@@ -6,7 +6,6 @@
 package azure
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -14,8 +13,13 @@ import (
 	"time"
 
 	"github.com/llmproxy/llmproxy"
+	"github.com/llmproxy/llmproxy/dialect/chat"
+	"github.com/llmproxy/llmproxy/dialect/completions"
+	"github.com/llmproxy/llmproxy/dialect/embeddings"
+	"github.com/llmproxy/llmproxy/dialect/images"
 	"github.com/llmproxy/llmproxy/dialect/messages"
-	"github.com/llmproxy/llmproxy/providers/openai_compatible"
+	"github.com/llmproxy/llmproxy/dialect/responses"
+	"github.com/llmproxy/llmproxy/providers/internal/setting"
 )
 
 // Type is the provider's type, and its name unless the configuration gives another.
@@ -41,7 +45,7 @@ type Config struct {
 	// model in a body is the deployment's name.
 	APIVersion string
 	// Deployment is the deployment that all requests go to, whatever their model; ""
-	// means the one that is named like the model. It needs an APIVersion that is a date.
+	// means the one that is named like the model.
 	Deployment string
 
 	// At most one of the following three is the credential.
@@ -77,26 +81,33 @@ func (c Config) Format(f fmt.State, _ rune) { io.WriteString(f, c.String()) }
 // MarshalText returns String: JSON and YAML would show the key.
 func (c Config) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
-// New returns the provider that c describes. The error joins a
-// *[openai_compatible.FieldError] for each fault of c. What c points to is copied.
+// FieldError is one fault of a [Config]. [New] joins all it finds.
+type FieldError = setting.FieldError
+
+// New returns the provider that c describes. The error joins a *[FieldError] for each
+// fault of c. What c points to is copied, but for c.Tokens.
 func New(c Config) (*llmproxy.BaseProvider, error) {
-	faults := c.faults()
-	p, err := openai_compatible.Make(openai_compatible.Config{
-		Name:         c.name(),
-		Type:         Type,
-		BaseURL:      c.baseURL(),
-		APIKey:       c.APIKey,
-		ClientKeys:   c.ClientKeys,
-		Headers:      c.Headers,
-		Models:       c.Models,
-		Timeout:      c.Timeout,
-		IncludeUsage: c.IncludeUsage,
-	}, openai_compatible.Preset{Type: Type, APIPath: apiPath, KeyHeader: "Api-Key", IncludeUsage: true})
-	if err = errors.Join(append(faults, err)...); err != nil {
+	p, err := setting.Common{
+		Name: c.name(), BaseURL: c.baseURL(), APIKey: c.APIKey, ClientKeys: c.ClientKeys,
+		Headers: c.Headers, Models: c.Models, Timeout: c.Timeout,
+	}.Provider(setting.Service{Type: Type, APIPath: apiPath, KeyHeader: "Api-Key"}, c.faults()...)
+	if err != nil {
 		return nil, err
 	}
 	at := newPlaces(c, p.URLs)
 	p.URLs = at
+	p.Routes.Deployments = true
+	if !c.dated() {
+		p.Options.Model = c.Deployment
+	}
+	includeUsage := c.IncludeUsage == nil || *c.IncludeUsage
+	p.Speaks = map[llmproxy.APIType]llmproxy.API{
+		llmproxy.APIChatCompletions: {NewExtractor: chat.New, IncludeUsage: includeUsage},
+		llmproxy.APICompletions:     {NewExtractor: completions.New, IncludeUsage: includeUsage},
+		llmproxy.APIResponses:       {NewExtractor: responses.New},
+		llmproxy.APIEmbeddings:      {NewExtractor: embeddings.New},
+		llmproxy.APIImages:          {NewExtractor: images.New},
+	}
 	if at.foundry != nil {
 		p.Speaks[llmproxy.APIMessages] = llmproxy.API{NewExtractor: messages.New}
 	}
@@ -132,7 +143,7 @@ func (c Config) dated() bool { return date.MatchString(c.APIVersion) }
 // faults returns what is wrong with c besides what openai_compatible finds.
 func (c Config) faults() (faults []error) {
 	fault := func(field, problem string) {
-		faults = append(faults, &openai_compatible.FieldError{Provider: c.name(), Field: field, Problem: problem})
+		faults = append(faults, setting.Fault(c.name(), field, "%s", problem))
 	}
 	switch {
 	case c.Resource == "" && c.BaseURL == "":
@@ -149,15 +160,11 @@ func (c Config) faults() (faults []error) {
 	case !c.dated() && !version.MatchString(c.APIVersion):
 		fault("api_version", "want a date such as 2024-10-21 or 2025-04-01-preview, or none for /openai/v1")
 	}
-	switch {
-	case c.Deployment == "":
-	case !c.dated():
-		fault("deployment", "needs an api_version that is a date: at /openai/v1 the model in a body is the deployment")
-	case !isSegment(c.Deployment):
+	if !isSegment(c.Deployment) {
 		fault("deployment", "want a name, not . or ..")
 	}
-	if strings.ContainsFunc(c.AccessToken, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-		fault("access_token", "spaces, line ends and other control characters have no place in it")
+	if !setting.Visible(c.AccessToken) {
+		fault("access_token", setting.NotVisible)
 	}
 	given := 0
 	for _, has := range []bool{c.APIKey != "", c.AccessToken != "", c.Tokens != nil} {

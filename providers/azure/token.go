@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/llmproxy/llmproxy"
+	"github.com/llmproxy/llmproxy/providers/internal/setting"
 )
 
 // TokenSource gets access tokens of Entra ID.
@@ -36,13 +37,6 @@ func (s scope) String() string {
 	return "https://cognitiveservices.azure.com/.default"
 }
 
-// enricher is a function, so that what it knows is out of reach of fmt, encoding/json
-// and reflect: printing a provider cannot show its key.
-type enricher func(r *http.Request, x *llmproxy.Exchange) error
-
-// Enrich sets the credential and the operator's fields.
-func (e enricher) Enrich(r *http.Request, x *llmproxy.Exchange) error { return e(r, x) }
-
 // credentials sets the credential of c, and then what rest does: the operator's fields
 // come last.
 func credentials(c Config, at places, rest llmproxy.RequestEnricher) llmproxy.RequestEnricher {
@@ -51,7 +45,7 @@ func credentials(c Config, at places, rest llmproxy.RequestEnricher) llmproxy.Re
 		return rest
 	case c.AccessToken != "":
 		bearer := "Bearer " + c.AccessToken
-		return enricher(func(r *http.Request, x *llmproxy.Exchange) error {
+		return setting.Enricher(func(r *http.Request, x *llmproxy.Exchange) error {
 			r.Header.Set("Authorization", bearer)
 			return rest.Enrich(r, x)
 		})
@@ -61,7 +55,7 @@ func credentials(c Config, at places, rest llmproxy.RequestEnricher) llmproxy.Re
 			kept[s] = &tokens{source: c.Tokens, scope: scope(s).String()}
 		}
 		name := c.name()
-		return enricher(func(r *http.Request, x *llmproxy.Exchange) error {
+		return setting.Enricher(func(r *http.Request, x *llmproxy.Exchange) error {
 			token, err := kept[at.scope(x)].get(r.Context())
 			if err != nil {
 				return fmt.Errorf("%w: %w", noToken(name), err)
@@ -71,7 +65,7 @@ func credentials(c Config, at places, rest llmproxy.RequestEnricher) llmproxy.Re
 		})
 	case c.APIKey != "" && at.foundry != nil:
 		key := c.APIKey
-		return enricher(func(r *http.Request, x *llmproxy.Exchange) error {
+		return setting.Enricher(func(r *http.Request, x *llmproxy.Exchange) error {
 			if x.Operation.API == llmproxy.APIMessages {
 				r.Header.Set("X-Api-Key", key) // what Claude's API looks for
 			}

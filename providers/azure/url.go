@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/llmproxy/llmproxy"
-	"github.com/llmproxy/llmproxy/providers/openai_compatible"
+	"github.com/llmproxy/llmproxy/providers/internal/setting"
 	"github.com/llmproxy/llmproxy/wire"
 )
 
@@ -69,7 +69,7 @@ func (p places) Resolve(x *llmproxy.Exchange) (*url.URL, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.version != "" && !openai_compatible.HasParameter(x.RawQuery, "api-version") {
+	if p.version != "" && !setting.HasParameter(x.RawQuery, "api-version") {
 		u.RawQuery = "api-version=" + p.version
 	}
 	return u, nil

@@ -11,7 +11,6 @@ import (
 
 	"github.com/llmproxy/llmproxy"
 	"github.com/llmproxy/llmproxy/providers/cohere"
-	"github.com/llmproxy/llmproxy/providers/openai_compatible"
 )
 
 const canary = "co-canary-0123456789"
@@ -37,6 +36,8 @@ func TestURLs(t *testing.T) {
 	}{
 		{"", llmproxy.Operation{API: llmproxy.APICohere, Path: "/chat"}, "https://api.cohere.com/v2/chat"},
 		{"", llmproxy.Operation{API: llmproxy.APICohere, Path: "/embed"}, "https://api.cohere.com/v2/embed"},
+		{"", llmproxy.Operation{API: llmproxy.APIChatCompletions, Path: "/chat/completions"}, "https://api.cohere.com/compatibility/v1/chat/completions"},
+		{"", llmproxy.Operation{API: llmproxy.APIEmbeddings, Path: "/embeddings"}, "https://api.cohere.com/compatibility/v1/embeddings"},
 		{"", llmproxy.Operation{API: "models", Path: "/models"}, "https://api.cohere.com/v1/models"},
 		{"", llmproxy.Operation{API: "rerank", Path: "/rerank"}, "https://api.cohere.com/v1/rerank"},
 		{"", llmproxy.Operation{Path: "/v2/rerank", Mount: true}, "https://api.cohere.com/v2/rerank"},
@@ -59,7 +60,7 @@ func TestURLs(t *testing.T) {
 
 func TestNew(t *testing.T) {
 	t.Parallel()
-	p, err := cohere.New(cohere.Config{Type: "groq", Name: "mine", APIKey: canary, Models: []string{"c4ai-*"}})
+	p, err := cohere.New(cohere.Config{Name: "mine", APIKey: canary, Models: []string{"c4ai-*"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +70,8 @@ func TestNew(t *testing.T) {
 	for _, api := range []llmproxy.APIType{
 		llmproxy.APICohere, llmproxy.APIChatCompletions, llmproxy.APIResponses, llmproxy.APIEmbeddings, llmproxy.APIMessages,
 	} {
-		if got, ok := p.API(api); ok != (api == llmproxy.APICohere) || ok && got.NewExtractor() == nil || got.IncludeUsage {
+		speaks := api == llmproxy.APICohere || api == llmproxy.APIChatCompletions || api == llmproxy.APIEmbeddings
+		if got, ok := p.API(api); ok != speaks || ok && got.NewExtractor() == nil || got.IncludeUsage {
 			t.Errorf("%s: %+v, %v", api, got, ok)
 		}
 	}
@@ -77,13 +79,28 @@ func TestNew(t *testing.T) {
 	if err := p.Enrich(r, &llmproxy.Exchange{}); err != nil || r.Header.Get("Authorization") != "Bearer "+canary {
 		t.Errorf("got %v, %v", r.Header, err)
 	}
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
-		if out := fmt.Sprintf(verb, p); strings.Contains(out, canary) {
-			t.Errorf("%s shows the key", verb)
+}
+
+// However a configuration or a provider is printed or encoded: no key.
+func TestSecretsStayIn(t *testing.T) {
+	t.Parallel()
+	c := cohere.Config{APIKey: canary, Headers: map[string]string{"X-Token": canary}}
+	p, err := cohere.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, v := range map[string]any{"config": c, "its address": &c, "list": []cohere.Config{c}, "provider": p, "parts": *p} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d"} {
+			if out := fmt.Sprintf(verb, v); strings.Contains(out, canary) {
+				t.Errorf("%s, %s shows the key", name, verb)
+			}
+		}
+		if out, _ := json.Marshal(v); strings.Contains(string(out), canary) { // a provider has functions, which JSON refuses
+			t.Errorf("JSON of the %s shows the key", name)
 		}
 	}
-	if out, err := json.Marshal(p.Options); err != nil || strings.Contains(string(out), canary) {
-		t.Errorf("got %s, %v", out, err)
+	if got, want := c.String(), "provider cohere (cohere)"; got != want {
+		t.Errorf("String: got %s, want %s", got, want)
 	}
 }
 
@@ -95,7 +112,7 @@ func TestFaults(t *testing.T) {
 	}
 	var fields []string
 	for _, err := range err.(interface{ Unwrap() []error }).Unwrap() {
-		e, ok := errors.AsType[*openai_compatible.FieldError](err)
+		e, ok := errors.AsType[*cohere.FieldError](err)
 		if !ok || e.Provider != "cohere" {
 			t.Fatalf("%T: %v", err, err)
 		}

@@ -145,6 +145,33 @@ func TestReplay(t *testing.T) {
 	}
 }
 
+// A client of OpenAI's API gets Cohere's own version of it.
+func TestCompatible(t *testing.T) {
+	t.Parallel()
+	const text = `{"id":"c1","model":"command-a-03-2025","choices":[{"index":0,"message":{"content":"Hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}}`
+	var path string
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path = r.URL.RequestURI()
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, text)
+	}))
+	defer upstream.Close()
+	p, err := cohere.New(cohere.Config{BaseURL: upstream.URL + "/v2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	records := make(recorder, 1)
+	w := httptest.NewRecorder()
+	llmproxy.NewAutoRouter(llmproxy.WithProvider(p), llmproxy.WithRecorder(records)).
+		ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(`{"model":"command-a-03-2025","messages":[]}`)))
+	if w.Body.String() != text || path != "/compatibility/v1/chat/completions" {
+		t.Errorf("got %s from %s", w.Body, path)
+	}
+	if rec := <-records; rec.Usage != (llmproxy.Usage{PromptTokens: 5, CompletionTokens: 2}) {
+		t.Errorf("recorded %+v", rec)
+	}
+}
+
 // Cohere's errors reach the client as they are, and are recorded as errors.
 func TestErrors(t *testing.T) {
 	t.Parallel()

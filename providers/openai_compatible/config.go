@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/llmproxy/llmproxy"
+	"github.com/llmproxy/llmproxy/providers/internal/setting"
 )
 
 // Config says which service a provider is and how to use it. Only BaseURL is needed,
@@ -75,13 +76,7 @@ func (c Config) Format(f fmt.State, _ rune) { io.WriteString(f, c.String()) }
 // MarshalText returns String: JSON and YAML would show the key.
 func (c Config) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
-// FieldError is one fault of a [Config]. [New] joins all it finds.
-type FieldError struct {
-	Provider string
-	Field    string // as a configuration file names it: "base_url"
-	Problem  string // holds no value that could be secret
-}
-
-func (e *FieldError) Error() string {
-	return fmt.Sprintf("provider %s: %s: %s", e.Provider, e.Field, e.Problem)
-}
+// FieldError is one fault of a [Config]: Provider, the Field as a configuration file names
+// it ("base_url"), and the Problem, which holds no value that could be secret. [New] joins
+// all it finds.
+type FieldError = setting.FieldError

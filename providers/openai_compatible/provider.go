@@ -6,10 +6,8 @@
 package openai_compatible
 
 import (
-	"errors"
-	"fmt"
+	"maps"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/llmproxy/llmproxy"
@@ -20,82 +18,82 @@ import (
 	"github.com/llmproxy/llmproxy/dialect/images"
 	"github.com/llmproxy/llmproxy/dialect/messages"
 	"github.com/llmproxy/llmproxy/dialect/responses"
+	"github.com/llmproxy/llmproxy/providers/internal/setting"
 )
 
 // New returns the provider that c describes. The error joins a *[FieldError] for each
 // fault of c. What c points to is copied.
 func New(c Config) (*llmproxy.BaseProvider, error) {
+	faults := c.faults()
 	preset, ok := Lookup(c.presetType())
 	if !ok {
-		return nil, errors.Join(append(c.faults(), &FieldError{
-			Provider: c.name(), Field: "type", Problem: "unknown; want " + strings.Join(types(), ", "),
-		})...)
+		faults = append(faults, setting.Fault(c.name(), "type", "unknown; want %s", strings.Join(types(), ", ")))
+		preset.BaseURL = "http://unknown" // so that the rest can be checked
 	}
-	return Make(c, preset)
+	return build(c, preset, faults...)
 }
 
 // Make is [New] for a service that a package of its own describes: p takes the place of
 // a row in the table, and c.Type is for show only.
-func Make(c Config, p Preset) (*llmproxy.BaseProvider, error) {
-	faults := c.faults()
-	urls, field, problem := resolver(c, p)
-	if problem != "" {
-		faults = append(faults, &FieldError{Provider: c.name(), Field: field, Problem: problem})
-	}
-	if len(faults) > 0 {
-		return nil, errors.Join(faults...)
-	}
+func Make(c Config, p Preset) (*llmproxy.BaseProvider, error) { return build(c, p, c.faults()...) }
 
-	key, keyHeader := c.APIKey, p.KeyHeader
-	if c.ClientKeys {
-		key = ""
+func build(c Config, p Preset, faults ...error) (*llmproxy.BaseProvider, error) {
+	provider, err := setting.Common{
+		Name:         c.name(),
+		BaseURL:      c.BaseURL,
+		APIPath:      c.APIPath,
+		Paths:        c.Paths,
+		Query:        c.Query,
+		APIKey:       c.APIKey,
+		APIKeyHeader: c.APIKeyHeader,
+		ClientKeys:   c.ClientKeys,
+		Headers:      c.headers(),
+		Models:       c.Models,
+		Timeout:      c.Timeout,
+	}.Provider(setting.Service{
+		Type:      p.Type,
+		BaseURL:   p.BaseURL,
+		APIPath:   p.APIPath,
+		Alias:     p.Alias,
+		Paths:     p.Paths,
+		KeyHeader: p.KeyHeader,
+		Models:    p.Models,
+		Native:    p.Native,
+	}, faults...)
+	if err != nil {
+		return nil, err
 	}
-	if c.APIKeyHeader != "" {
-		keyHeader = c.APIKeyHeader
-	}
-	return &llmproxy.BaseProvider{
-		ID:     c.name(),
-		Speaks: speaks(c, p),
-		Routes: llmproxy.Routing{
-			Models:  slices.Clone(c.Models),
-			BuiltIn: slices.Concat(p.Models, p.Native),
-			Native:  p.Native,
-		},
-		Options:  llmproxy.Settings{ClientKeys: c.ClientKeys, Timeout: c.Timeout},
-		URLs:     urls,
-		Enricher: credentials(key, keyHeader, operatorHeader(c, func(string, string, ...any) {})),
-	}, nil
+	provider.Speaks = speaks(c, p)
+	return provider, nil
 }
 
-// faults returns what is wrong with c whatever its type is, as errors of type
-// *[FieldError].
+// faults returns what is wrong with the fields that only OpenAI's look-alikes have.
 func (c Config) faults() (faults []error) {
-	fault := func(field, format string, args ...any) {
-		faults = append(faults, &FieldError{Provider: c.name(), Field: field, Problem: fmt.Sprintf(format, args...)})
-	}
-	if strings.ContainsFunc(c.name(), func(r rune) bool { return r <= ' ' || r == '/' || r == 0x7f }) {
-		fault("name", "spaces, control characters and / have no place in it: it is a part of models and paths")
-	}
-	if !visible(c.APIKey) {
-		fault("api_key", "spaces, line ends and other control characters have no place in it")
-	}
-	switch name := c.APIKeyHeader; {
-	case name == "":
-	case !token(name):
-		fault("api_key_header", "want the name of a header field, such as api-key")
-	case notTheOperators(http.CanonicalHeaderKey(name)):
-		fault("api_key_header", "%s is set by the gateway", http.CanonicalHeaderKey(name))
-	}
-	operatorHeader(c, fault)
-	for i, pattern := range c.Models {
-		if pattern == "" {
-			fault("models", "pattern %d is empty", i+1)
+	for _, own := range []struct{ field, value string }{{"organization", c.Organization}, {"project", c.Project}} {
+		if !setting.Visible(own.value) {
+			faults = append(faults, setting.Fault(c.name(), own.field, setting.NotVisible))
 		}
 	}
-	if c.Timeout < 0 {
-		fault("timeout", "is negative")
-	}
 	return faults
+}
+
+// headers returns the fields for every request: those of organization and project, unless
+// c.Headers has them as well.
+func (c Config) headers() map[string]string {
+	headers := maps.Clone(c.Headers)
+	if headers == nil {
+		headers = map[string]string{}
+	}
+	given := map[string]bool{}
+	for name := range headers {
+		given[http.CanonicalHeaderKey(name)] = true
+	}
+	for name, value := range map[string]string{"Openai-Organization": c.Organization, "Openai-Project": c.Project} {
+		if value != "" && setting.Visible(value) && !given[name] {
+			headers[name] = value
+		}
+	}
+	return headers
 }
 
 // speaks returns the APIs of every look-alike, and Messages where p or c has a path for

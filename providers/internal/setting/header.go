@@ -1,6 +1,7 @@
-package openai_compatible
+package setting
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -9,68 +10,54 @@ import (
 	"github.com/llmproxy/llmproxy"
 )
 
-// enricher is a function, so that what it knows is out of reach of fmt, encoding/json
+// Enricher is a function, so that what it knows is out of reach of fmt, encoding/json
 // and reflect: printing a provider cannot show its key.
-type enricher func(h http.Header)
+type Enricher func(r *http.Request, x *llmproxy.Exchange) error
 
-// Enrich sets the fields. It never fails.
-func (e enricher) Enrich(r *http.Request, _ *llmproxy.Exchange) error {
-	e(r.Header)
-	return nil
-}
+// Enrich calls e.
+func (e Enricher) Enrich(r *http.Request, x *llmproxy.Exchange) error { return e(r, x) }
 
 // credentials sets the key, where it is not empty, in the field name, and then header
 // over all else. A name that is empty means Authorization: Bearer.
-func credentials(key, name string, header map[string]string) llmproxy.RequestEnricher {
+func credentials(key, name string, header map[string]string) Enricher {
 	value := key
 	if name == "" {
 		name, value = "Authorization", "Bearer "+key
 	}
-	return enricher(func(h http.Header) {
+	return func(r *http.Request, _ *llmproxy.Exchange) error {
 		if key != "" {
-			h.Set(name, value)
+			r.Header.Set(name, value)
 		}
 		for name, value := range header {
-			h.Set(name, value)
+			r.Header.Set(name, value)
 		}
-	})
+		return nil
+	}
 }
 
-// operatorHeader returns the fields that c wants on every request, by canonical name,
-// and reports those it may not set. A value is never part of a report, and a name only
-// if it is one: people paste whole lines.
-func operatorHeader(c Config, fault func(field, format string, args ...any)) map[string]string {
-	header := make(map[string]string, len(c.Headers)+2)
-	for _, own := range []struct{ field, name, value string }{
-		{"organization", "Openai-Organization", c.Organization},
-		{"project", "Openai-Project", c.Project},
-	} {
-		switch {
-		case own.value == "":
-		case !visible(own.value):
-			fault(own.field, "spaces, line ends and other control characters have no place in it")
-		default:
-			header[own.name] = own.value
-		}
-	}
+// header returns the fields that the operator wants on every request, by canonical name,
+// and what is wrong with the rest. A value is never part of a problem, and a name only if
+// it is one: people paste whole lines.
+func (c Common) header() (header map[string]string, problems []string) {
+	header = make(map[string]string, len(c.Headers))
 	seen := map[string]bool{}
 	for _, written := range slices.Sorted(maps.Keys(c.Headers)) {
 		value, name := c.Headers[written], http.CanonicalHeaderKey(written)
 		switch {
 		case !token(written):
-			fault("headers", "one of the names is not a field name")
+			problems = append(problems, "one of the names is not a field name")
 		case notTheOperators(name):
-			fault("headers", "%s is set by the gateway", name)
+			problems = append(problems, name+" is set by the gateway")
 		case seen[name]:
-			fault("headers", "%s is given twice", name)
+			problems = append(problems, name+" is given twice")
 		case !fieldValue(value):
-			fault("headers", "%s has a value with a line end or another control character", name)
+			problems = append(problems, fmt.Sprintf("%s has a value with a line end or another control character", name))
 		default:
 			header[name] = value
 		}
 		seen[name] = true
 	}
-	return header
+	return header, problems
 }
 
 // notTheOperators reports whether the field belongs to the connection (RFC 9110 §7.6.1
@@ -95,9 +82,4 @@ func token(s string) bool {
 // fieldValue reports whether s can be sent as a field's value (RFC 9110 §5.5).
 func fieldValue(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
-}
-
-// visible reports whether s holds visible ASCII only, as keys and the like do.
-func visible(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f })
 }

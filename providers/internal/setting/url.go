@@ -1,4 +1,4 @@
-package openai_compatible
+package setting
 
 import (
 	"fmt"
@@ -10,21 +10,21 @@ import (
 	"github.com/llmproxy/llmproxy"
 )
 
-// resolver returns the URLs of c, or which field is at fault and why. No URL and no value
-// of a query is in the problem: a password or the key may be.
-func resolver(c Config, p Preset) (urls llmproxy.URLResolver, field, problem string) {
-	raw, path, paths := p.BaseURL, p.APIPath, maps.Clone(p.Paths)
+// urls returns where c's requests to s go, or which field is at fault and why. No URL and
+// no value of a query is in the problem: a password or the key may be.
+func (c Common) urls(s Service) (urls llmproxy.URLResolver, field, problem string) {
+	raw, path, paths := s.BaseURL, s.APIPath, maps.Clone(s.Paths)
 	if c.BaseURL != "" {
 		raw = c.BaseURL
 	}
 	if raw == "" {
-		return nil, "base_url", fmt.Sprintf("missing; type %s has none of its own", p.Type)
+		return nil, "base_url", fmt.Sprintf("missing; type %s has none of its own", s.Type)
 	}
-	if p.Alias != "" && strings.HasSuffix(strings.TrimRight(raw, "/"), p.Alias) {
-		path = p.Alias
+	if s.Alias != "" && strings.HasSuffix(strings.TrimRight(raw, "/"), s.Alias) {
+		path = s.Alias
 	}
 	if c.APIPath != "" {
-		if !validPath(c.APIPath) {
+		if !isPath(c.APIPath) {
 			return nil, "api_path", "want a path such as /v1, or / for none"
 		}
 		path = strings.TrimRight(c.APIPath, "/")
@@ -35,7 +35,7 @@ func resolver(c Config, p Preset) (urls llmproxy.URLResolver, field, problem str
 		if !hasPath(api) {
 			return nil, "paths", "one of the APIs is unknown; want chat_completions, completions, responses, embeddings, images or messages"
 		}
-		if !validPath(c.Paths[api]) {
+		if !isPath(c.Paths[api]) {
 			return nil, "paths", fmt.Sprintf("%s: want a path such as /v1, or / for the root", api)
 		}
 		if paths == nil {
@@ -56,7 +56,7 @@ func resolver(c Config, p Preset) (urls llmproxy.URLResolver, field, problem str
 	return withQuery(base, c.Query), "", ""
 }
 
-// hasPath reports whether a look-alike may serve the API at a path of its own.
+// hasPath reports whether the API may be served at a path that the operator names.
 func hasPath(api llmproxy.APIType) bool {
 	switch api {
 	case llmproxy.APIChatCompletions, llmproxy.APICompletions, llmproxy.APIResponses,
@@ -66,8 +66,8 @@ func hasPath(api llmproxy.APIType) bool {
 	return false
 }
 
-func validPath(path string) bool {
-	return strings.HasPrefix(path, "/") && visible(path) && !strings.ContainsAny(path, "?#%")
+func isPath(path string) bool {
+	return strings.HasPrefix(path, "/") && Visible(path) && !strings.ContainsAny(path, "?#%")
 }
 
 // resolve is a function, so that the query it adds is out of reach of fmt, encoding/json
