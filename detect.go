@@ -127,6 +127,9 @@ func listed(post, isJSON bool, path string) (t target, ok bool) {
 		t.op.Mount, t.deployments = false, true
 	case first == "images":
 		t.op.API, t.op.JSON, t.op.Metered = APIImages, isJSON, post
+	case first == "models" && len(rest) > 1:
+		t.op.API = "models"
+		t.setModel(path, len("/models/"), len(path)) // it routes, and its prefix is cut
 	case shared[first]:
 		t.op.API, t.op.JSON = APIType(first), isJSON
 	default:
@@ -166,8 +169,30 @@ func onMount(post, isJSON bool, path string) (t target) {
 			}
 		}
 	}
+	if t.op.API == "" {
+		t.op.API = apiOfSegments(path)
+	}
 	t.op.Mount, t.op.Path = true, path
 	return t
+}
+
+// apiOfSegments names the API of a path that is not read, by the first of its segments
+// that is one's.
+func apiOfSegments(path string) APIType {
+	for path != "" {
+		var name string
+		switch name, path = segment(path); {
+		case name == "responses":
+			return APIResponses
+		case name == "messages":
+			return APIMessages
+		case name == "chat" && strings.HasPrefix(path, "/completions"):
+			return APIChatCompletions
+		case shared[name]:
+			return APIType(name)
+		}
+	}
+	return ""
 }
 
 // byEnd recognises the end of a path that is posted to.

@@ -40,7 +40,7 @@ func TestDetect(t *testing.T) {
 		{"GET", "/v1/responses/resp_1/input_items", "", want{api: "responses", path: "/responses/resp_1/input_items"}},
 		// Shared paths: read when they carry JSON, else streamed through.
 		{"GET", "/v1/models", "", want{api: "models", path: "/models"}},
-		{"GET", "/v1/models/meta-llama%2Fx", "", want{api: "models", path: "/models/meta-llama%2Fx"}},
+		{"GET", "/v1/models/meta-llama%2Fx", "", want{api: "models", path: "/models/meta-llama%2Fx", model: "meta-llama/x"}},
 		{"POST", "/v1/images/generations", jsonType, want{api: "images", path: "/images/generations", json: true, metered: true}},
 		{"POST", "/v1/images/edits", "multipart/form-data; boundary=x", want{api: "images", path: "/images/edits", metered: true}},
 		{"POST", "/v1/audio/transcriptions", "multipart/form-data; boundary=x", want{api: "audio", path: "/audio/transcriptions"}},
@@ -61,12 +61,12 @@ func TestDetect(t *testing.T) {
 		{"POST", "/groq/openai/v1/chat/completions", "", want{api: "chat_completions", path: "/openai/v1/chat/completions", provider: "groq", json: true, metered: true}},
 		{"POST", "/deepseek/beta/chat/completions", "", want{api: "chat_completions", path: "/beta/chat/completions", provider: "deepseek", json: true, metered: true}},
 		{"POST", "/openai/v1/responses/compact", "", want{api: "responses", path: "/v1/responses/compact", provider: "openai", json: true, metered: true}},
-		{"POST", "/openai/v1/responses/resp_1/cancel", "", want{path: "/v1/responses/resp_1/cancel", provider: "openai"}},
+		{"POST", "/openai/v1/responses/resp_1/cancel", "", want{api: "responses", path: "/v1/responses/resp_1/cancel", provider: "openai"}},
 		{"POST", "/openai/v1/images/edits", "multipart/form-data; boundary=x", want{api: "images", path: "/v1/images/edits", provider: "openai", metered: true}},
-		{"GET", "/openai/v1/models/a%2Fb", "", want{path: "/v1/models/a%2Fb", provider: "openai"}},
+		{"GET", "/openai/v1/models/a%2Fb", "", want{api: "models", path: "/v1/models/a%2Fb", provider: "openai"}},
 		{"POST", "/anthropic/v1/messages?beta=true", "", want{api: "messages", path: "/v1/messages", provider: "anthropic", json: true, metered: true}},
 		{"POST", "/anthropic/v1/messages/count_tokens", "", want{api: "messages", path: "/v1/messages/count_tokens", provider: "anthropic", json: true}},
-		{"POST", "/anthropic/v1/messages/batches", jsonType, want{path: "/v1/messages/batches", provider: "anthropic"}},
+		{"POST", "/anthropic/v1/messages/batches", jsonType, want{api: "messages", path: "/v1/messages/batches", provider: "anthropic"}},
 		{"POST", "/googleai/v1beta/models/gemini-3:streamGenerateContent?alt=sse", "", want{api: "generate_content", path: "/v1beta/models/gemini-3:streamGenerateContent", provider: "googleai", model: "gemini-3", json: true, metered: true, streams: true}},
 		{"POST", "/vertex/v1/projects/p/locations/l/publishers/anthropic/models/claude-4@20250101:streamRawPredict", "", want{api: "messages", path: "/v1/projects/p/locations/l/publishers/anthropic/models/claude-4@20250101:streamRawPredict", provider: "vertex", model: "claude-4@20250101", json: true, metered: true}},
 		{"POST", "/bedrock/model/amazon.nova-v1%3A0/converse", "", want{api: "converse", path: "/model/amazon.nova-v1%3A0/converse", provider: "bedrock", model: "amazon.nova-v1:0", json: true, metered: true}},
@@ -149,6 +149,7 @@ func TestUpstreamPath(t *testing.T) {
 		{"/model/bedrock/amazon.nova/invoke", "arn:aws:x/y", "/model/arn%3Aaws%3Ax%2Fy/invoke"},
 		{"/openai/deployments/azure%2Fd/chat/completions", "../d", "/openai/deployments/..%2Fd/chat/completions"},
 		{"/v1/chat/completions", "gpt-5", "/chat/completions"},
+		{"/v1/models/openai/gpt-5", "gpt-5", "/models/gpt-5"},
 	} {
 		got, err := detect(httptest.NewRequest("POST", tt.target, nil), false)
 		if err != nil {

@@ -56,15 +56,22 @@ var identity = []string{"identity"}
 // slices are shared and must not be changed.
 func requestHeader(client http.Header, passKeys, decoded bool) http.Header {
 	named := client["Connection"]
-	h := make(http.Header, len(client))
-	for name, values := range client {
-		switch {
-		case staysHere(name), credential(name) && !passKeys,
-			decoded && name == "Content-Encoding",
-			named != nil && headerHasToken(named, name):
-			continue
+	travels := func(name string) bool {
+		return !staysHere(name) && (passKeys || !credential(name)) &&
+			(!decoded || name != "Content-Encoding") &&
+			(named == nil || !headerHasToken(named, name))
+	}
+	n := 0
+	for name := range client {
+		if travels(name) {
+			n++
 		}
-		h[name] = values
+	}
+	h := make(http.Header, n+2) // a map that is too large by one costs as much as a request
+	for name, values := range client {
+		if travels(name) {
+			h[name] = values
+		}
 	}
 	h["Accept-Encoding"] = identity
 	if _, ok := h["User-Agent"]; !ok {

@@ -78,7 +78,7 @@ func (e *run) judge(end ending) {
 			r.Usage = m.Usage
 		}
 	}
-	if f := end.failure; f != nil {
+	if f := end.failure; f != nil && !end.gone {
 		r.Error = &RecordError{Type: f.Type, Code: f.Code, Message: f.Message}
 		if !e.sink.begun() {
 			r.Status = f.Status

@@ -97,11 +97,18 @@ type wholeBody struct {
 }
 
 func (w *wholeBody) Write(p []byte) (int, error) {
-	if w.large || len(p) > w.limit-len(w.body) {
+	n := len(w.body) + len(p)
+	switch {
+	case w.large || n > w.limit:
+		putBuffer(w.body)
 		w.body, w.large = nil, true
-	} else {
-		w.body = append(w.body, p...)
+		return len(p), nil
+	case n > cap(w.body):
+		grown := append(getBuffer(max(n, 2*cap(w.body))), w.body...)
+		putBuffer(w.body)
+		w.body = grown
 	}
+	w.body = append(w.body, p...)
 	return len(p), nil
 }
 
@@ -118,5 +125,6 @@ func (w *wholeBody) End() {
 	if len(bytes.TrimSpace(w.body)) > 0 {
 		w.sink.Frame(wire.Frame{Data: w.body})
 	}
+	putBuffer(w.body)
 	w.body = nil
 }

@@ -18,7 +18,6 @@ type exchange struct {
 	outcome   llmproxy.Outcome   // completed
 	failure   string             // the error's code
 	tier      string             // the service tier
-	listed    bool               // on a mount, the path does not tell the API
 
 	unreported bool             // the answer reports no usage
 	usage      *simulator.Usage // what it reports, where simulator.UsageOf cannot know
@@ -94,9 +93,6 @@ func (s *session) refused(want exchange) {
 // compare holds rec against want, besides the usage.
 func (s *session) compare(rec llmproxy.Record, want exchange) {
 	s.t.Helper()
-	if want.listed && s.mount {
-		want.api = ""
-	}
 	if want.transport == "" {
 		want.transport = llmproxy.TransportHTTP
 	}
