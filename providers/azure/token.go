@@ -66,7 +66,7 @@ func credentials(c Config, at places, rest llmproxy.RequestEnricher) llmproxy.Re
 	case c.APIKey != "" && at.foundry != nil:
 		key := c.APIKey
 		return setting.Enricher(func(r *http.Request, x *llmproxy.Exchange) error {
-			if x.Operation.API == llmproxy.APIMessages {
+			if at.claude(x) {
 				r.Header.Set("X-Api-Key", key) // what Claude's API looks for
 			}
 			return rest.Enrich(r, x)

@@ -12,6 +12,7 @@ import (
 
 const (
 	apiPath     = "/openai"
+	anthropic   = "/anthropic"
 	v1          = "/v1"
 	deployments = "/deployments/"
 )
@@ -28,7 +29,7 @@ type places struct {
 func newPlaces(c Config, base llmproxy.URLResolver) places {
 	p := places{base: base, dated: c.dated(), version: c.APIVersion, deployment: c.Deployment}
 	if root := c.foundry(); root != "" {
-		if urls, err := llmproxy.NewBaseURL(root, "/anthropic"+v1, nil); err == nil {
+		if urls, err := llmproxy.NewBaseURL(root, anthropic+v1, nil); err == nil {
 			p.foundry = urls
 		}
 	}
@@ -52,12 +53,11 @@ func (c Config) foundry() string {
 // Resolve returns the URL of x's operation. On the provider's mount, path and query
 // stand as the client sent them.
 func (p places) Resolve(x *llmproxy.Exchange) (*url.URL, error) {
-	op := x.Operation
-	if op.Mount {
-		return p.base.Resolve(x)
-	}
-	if op.API == llmproxy.APIMessages && p.foundry != nil {
+	switch {
+	case p.claude(x):
 		return p.foundry.Resolve(x)
+	case x.Operation.Mount:
+		return p.base.Resolve(x)
 	}
 	path, err := p.path(x)
 	if err != nil {
@@ -73,6 +73,15 @@ func (p places) Resolve(x *llmproxy.Exchange) (*url.URL, error) {
 		u.RawQuery = "api-version=" + p.version
 	}
 	return u, nil
+}
+
+// claude reports whether x goes to Foundry's API of Claude.
+func (p places) claude(x *llmproxy.Exchange) bool {
+	op := x.Operation
+	if op.Mount {
+		return p.foundry != nil && strings.HasPrefix(op.Path, anthropic+"/")
+	}
+	return p.foundry != nil && op.API == llmproxy.APIMessages
 }
 
 // path returns the path of x's operation below apiPath.
@@ -117,18 +126,13 @@ func isSegment(name string) bool { return name != "." && name != ".." }
 
 // scope returns the scope of a token for x.
 func (p places) scope(x *llmproxy.Exchange) scope {
-	op := x.Operation
+	path := x.Operation.Path
 	switch {
-	case op.Mount:
-		for _, newer := range []string{apiPath + v1, "/anthropic"} {
-			if op.Path == newer || strings.HasPrefix(op.Path, newer+"/") {
-				return ai
-			}
-		}
-		return cognitiveServices
-	case op.API == llmproxy.APIMessages && p.foundry != nil:
+	case p.claude(x):
 		return ai
-	case p.dated, strings.HasPrefix(op.Path, apiPath+deployments):
+	case x.Operation.Mount && (path == apiPath+v1 || strings.HasPrefix(path, apiPath+v1+"/")):
+		return ai
+	case x.Operation.Mount, p.dated, strings.HasPrefix(path, apiPath+deployments):
 		return cognitiveServices
 	}
 	return ai
