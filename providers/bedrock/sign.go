@@ -46,11 +46,7 @@ func credentials(c Config, rest llmproxy.RequestEnricher) llmproxy.RequestEnrich
 	if c.signs() {
 		sign = newSigner(c).sign
 	}
-	clientKeys := c.ClientKeys
 	return enricher(func(r *http.Request, x *llmproxy.Exchange) error {
-		if !clientKeys {
-			dropSignature(r.Header)
-		}
 		if x.Operation.API == llmproxy.APIMessages && r.Header.Get("Anthropic-Version") == "" {
 			r.Header.Set("Anthropic-Version", oldest)
 		}
@@ -58,18 +54,10 @@ func credentials(c Config, rest llmproxy.RequestEnricher) llmproxy.RequestEnrich
 			return err
 		}
 		if r.Header.Get("Authorization") != "" {
-			return nil // a bearer token, or what the operator wants in its place
+			return nil // a bearer token, the client's own, or what the operator sets
 		}
 		return sign(r)
 	})
-}
-
-// dropSignature removes what belongs to the client's own signature: it was made for the
-// gateway, and with the client's credentials.
-func dropSignature(h http.Header) {
-	for _, name := range []string{"X-Amz-Date", "X-Amz-Security-Token", "X-Amz-Content-Sha256"} {
-		h.Del(name)
-	}
 }
 
 // signer signs requests by AWS Signature Version 4.
