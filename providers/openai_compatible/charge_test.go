@@ -46,13 +46,19 @@ func TestStatedCharges(t *testing.T) {
 		{"openai_compatible", number, 0, llmproxy.CostUnpriced},
 		{"vllm", object, 0, llmproxy.CostUnpriced},
 	} {
-		for _, way := range []struct{ path, contentType, answer string }{
+		type way struct{ path, contentType, answer string }
+		ways := []way{
 			{"/v1/chat/completions", "application/json", `{"choices":[{"message":{},"finish_reason":"stop"}],"usage":` + tt.usage + `}`},
 			{"/v1/chat/completions", "text/event-stream", "data: {\"choices\":[],\"usage\":" + tt.usage + "}\n\ndata: [DONE]\n\n"},
 			{"/v1/responses", "application/json", `{"object":"response","status":"completed","usage":` + tt.usage + `}`},
 			{"/v1/responses", "text/event-stream", "event: response.completed\ndata: {\"response\":{\"usage\":" + tt.usage + "}}\n\n"},
 			{"/v1/embeddings", "application/json", `{"data":[],"usage":` + tt.usage + `}`},
-		} {
+		}
+		if tt.typ == "openrouter" {
+			usage := strings.Replace(tt.usage, `"prompt_tokens":10`, `"input_tokens":10`, 1)
+			ways = append(ways, way{"/v1/messages", "application/json", `{"type":"message","role":"assistant","content":[],"stop_reason":"end_turn","usage":` + usage + `}`})
+		}
+		for _, way := range ways {
 			p, err := openai_compatible.New(openai_compatible.Config{Name: "named-otherwise", Type: tt.typ, BaseURL: "http://host"})
 			if err != nil {
 				t.Fatal(err)

@@ -1,6 +1,7 @@
 package openai_compatible_test
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -194,7 +195,9 @@ func TestMake(t *testing.T) {
 	if err := p.Enrich(r, &llmproxy.Exchange{}); err != nil || len(r.Header) != 1 || r.Header.Get("X-Acme-Key") != "sk-ours" {
 		t.Errorf("got %v, %v", r.Header, err)
 	}
-	if _, err := openai_compatible.Make(openai_compatible.Config{Type: "acme", Timeout: -1}, row); err == nil || err.Error() != "provider acme: timeout: is negative" {
+	want := "of the caller\nprovider acme: project: spaces, line ends and other control characters have no place in it\nprovider acme: timeout: is negative"
+	_, err = openai_compatible.Make(openai_compatible.Config{Type: "acme", Project: " ", Timeout: -1}, row, errors.New("of the caller"))
+	if err == nil || err.Error() != want {
 		t.Errorf("got %v", err)
 	}
 }

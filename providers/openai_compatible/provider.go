@@ -24,20 +24,20 @@ import (
 // New returns the provider that c describes. The error joins a *[FieldError] for each
 // fault of c. What c points to is copied.
 func New(c Config) (*llmproxy.BaseProvider, error) {
-	faults := c.faults()
+	var faults []error
 	preset, ok := Lookup(c.presetType())
 	if !ok {
 		faults = append(faults, setting.Fault(c.name(), "type", "unknown; want %s", strings.Join(types(), ", ")))
 		preset.BaseURL = "http://unknown" // so that the rest can be checked
 	}
-	return build(c, preset, faults...)
+	return Make(c, preset, faults...)
 }
 
 // Make is [New] for a service that a package of its own describes: p takes the place of
-// a row in the table, and c.Type is for show only.
-func Make(c Config, p Preset) (*llmproxy.BaseProvider, error) { return build(c, p, c.faults()...) }
-
-func build(c Config, p Preset, faults ...error) (*llmproxy.BaseProvider, error) {
+// a row in the table, and c.Type is for show only. The error joins faults as well, which
+// the caller found.
+func Make(c Config, p Preset, faults ...error) (*llmproxy.BaseProvider, error) {
+	faults = append(faults, c.faults()...)
 	provider, err := setting.Common{
 		Name:         c.name(),
 		BaseURL:      c.BaseURL,
