@@ -176,11 +176,15 @@ func TestRouted(t *testing.T) {
 		requested, wantModel string
 	}{
 		{
-			"a prefix, at v1", azure.Config{}, "/v1/chat/completions", `{ "model":"azure/gpt-4o", "messages":[] }`,
+			"a prefix, at v1",
+			azure.Config{},
+			"/v1/chat/completions", `{ "model":"azure/gpt-4o", "messages":[] }`,
 			"/openai/v1/chat/completions", `{ "model":"gpt-4o", "messages":[] }`, "azure/gpt-4o", "gpt-4o-2024-08-06",
 		},
 		{
-			"a pattern, at v1", azure.Config{Models: []string{"my-*"}}, "/v1/chat/completions?x=1", `{ "model":"my-gpt", "messages":[] }`,
+			"a pattern, at v1",
+			azure.Config{Models: []string{"my-*"}},
+			"/v1/chat/completions?x=1", `{ "model":"my-gpt", "messages":[] }`,
 			"/openai/v1/chat/completions?x=1", `{ "model":"my-gpt", "messages":[] }`, "my-gpt", "gpt-4o-2024-08-06",
 		},
 		{
@@ -192,15 +196,21 @@ func TestRouted(t *testing.T) {
 			"/openai/deployments/gpt-4o/chat/completions?api-version=2025-01-01-preview", `{"model":"gpt-4o"}`, "azure/gpt-4o", "gpt-4o-2024-08-06",
 		},
 		{
-			"a deployment for all", azure.Config{APIVersion: "2024-10-21", Deployment: "d", Models: []string{"*"}}, "/v1/chat/completions", `{"model":"gpt-4o"}`,
+			"a deployment for all",
+			azure.Config{APIVersion: "2024-10-21", Deployment: "d", Models: []string{"*"}},
+			"/v1/chat/completions", `{"model":"gpt-4o"}`,
 			"/openai/deployments/d/chat/completions?api-version=2024-10-21", `{"model":"gpt-4o"}`, "gpt-4o", "gpt-4o-2024-08-06",
 		},
 		{
-			"a deployment for all, at v1", azure.Config{Deployment: "d", Models: []string{"gpt-4o"}}, "/v1/chat/completions", `{"model": "gpt-4o"}`,
+			"a deployment for all, at v1",
+			azure.Config{Deployment: "d", Models: []string{"gpt-4o"}},
+			"/v1/chat/completions", `{"model": "gpt-4o"}`,
 			"/openai/v1/chat/completions", `{"model": "d"}`, "gpt-4o", "gpt-4o-2024-08-06",
 		},
 		{
-			"a deployment that OpenAI has a model of", azure.Config{}, "/openai/deployments/gpt-4o/chat/completions?api-version=2024-02-01", `{"messages":[]}`,
+			"a deployment that OpenAI has a model of",
+			azure.Config{},
+			"/openai/deployments/gpt-4o/chat/completions?api-version=2024-02-01", `{"messages":[]}`,
 			"/openai/deployments/gpt-4o/chat/completions?api-version=2024-02-01", `{"messages":[]}`, "gpt-4o", "gpt-4o-2024-08-06",
 		},
 		{

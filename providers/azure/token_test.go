@@ -109,7 +109,9 @@ func TestCredentials(t *testing.T) {
 		{"the client's, and a token of ours", azure.Config{ClientKeys: true, AccessToken: "ours"}, chat, client, client},
 		{"the client's, and a source of ours", azure.Config{ClientKeys: true, Tokens: &source{token: "ours"}}, chat, client, client},
 		{
-			"headers over all", azure.Config{AccessToken: "ours", Headers: map[string]string{"authorization": "Bearer other", "X-A": "b"}}, chat, nil,
+			"headers over all",
+			azure.Config{AccessToken: "ours", Headers: map[string]string{"authorization": "Bearer other", "X-A": "b"}},
+			chat, nil,
 			http.Header{"Authorization": {"Bearer other"}, "X-A": {"b"}},
 		},
 	} {
