@@ -187,3 +187,16 @@ func BenchmarkEventStream(b *testing.B) {
 		})
 	}
 }
+
+func ExampleNewArrayStream() {
+	a := wire.NewArrayStream(sinkFunc(func(f wire.Frame) { fmt.Printf("%s\n", f.Data) }), 0)
+	_, _ = a.Write([]byte(`[{"candidates":[]}`))
+	_, _ = a.Write([]byte("\n,\r\n{\"usage"))
+	_, _ = a.Write([]byte(`Metadata":{}}]`))
+	a.End()
+	fmt.Println(a.Complete())
+	// Output:
+	// {"candidates":[]}
+	// {"usageMetadata":{}}
+	// true
+}

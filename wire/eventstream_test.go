@@ -173,6 +173,7 @@ func TestEventStreamLimit(t *testing.T) {
 		{"at the limit", len(small), small, events{{"a", "1"}}, 0, nil, true},
 		{"above it", len(small) - 1, small, nil, 1, nil, true},
 		{"between others", 500, slices.Concat(small, large, large, small), events{{"a", "1"}, {"a", "1"}}, 2, nil, true},
+		{"far from it", 0, slices.Concat(message("b", strings.Repeat("x", 100_000)), small), events{{"b", strings.Repeat("x", 100_000)}, {"a", "1"}}, 0, nil, true},
 		{"cut", 500, slices.Concat(small, large[:900]), events{{"a", "1"}}, 1, nil, false},
 		{"cut in its checksum", 500, large[:len(large)-1], nil, 1, nil, false},
 		{"with a fault", 500, slices.Concat(flipped(large, 200), small), nil, 1, wire.ErrEventStreamChecksum, false},
@@ -301,4 +302,23 @@ func FuzzAppendMessage(f *testing.F) {
 			t.Errorf("got %q, %v, want %q", got, s.Err(), want)
 		}
 	})
+}
+
+func ExampleNewEventStream() {
+	stream := wire.AppendMessage(nil, []wire.Header{
+		{":message-type", "event"}, {":event-type", "messageStop"},
+	}, []byte(`{"stopReason":"end_turn"}`))
+	stream = wire.AppendMessage(stream, []wire.Header{
+		{":message-type", "exception"}, {":exception-type", "throttlingException"},
+	}, []byte(`{"message":"slow down"}`))
+	s := wire.NewEventStream(sinkFunc(func(f wire.Frame) {
+		fmt.Printf("%s: %s\n", f.Event, f.Data)
+	}), 0)
+	_, _ = s.Write(stream[:50])
+	_, _ = s.Write(stream[50:])
+	fmt.Println(s.Whole(), s.Err())
+	// Output:
+	// messageStop: {"stopReason":"end_turn"}
+	// exception throttlingException: {"message":"slow down"}
+	// true <nil>
 }

@@ -353,9 +353,14 @@ func TestExceptionsEndStreams(t *testing.T) {
 
 func TestOddChunks(t *testing.T) {
 	t.Parallel()
-	const llama = `{"generation":"?>","prompt_token_count":16,"generation_token_count":1}`
+	const llama = `{"generation":"????","prompt_token_count":16,"generation_token_count":1}`
 	escaped := strings.ReplaceAll(base64.StdEncoding.EncodeToString([]byte(llama)), "/", `\/`)
+	if !strings.Contains(escaped, `\/`) {
+		t.Fatalf("nothing is escaped in %s", escaped)
+	}
+	large := base64.StdEncoding.EncodeToString([]byte(`{"embedding":"` + strings.Repeat("x", 100_000) + `","inputTextTokenCount":3}`))
 	for payload, want := range map[string]bool{
+		`{"bytes":"` + large + `"}`:   true,
 		`{"bytes":"` + escaped + `"}`: true, `{}`: false, `{"bytes":7}`: false, `{"bytes":"%"}`: false, `{"bytes":""}`: false,
 		`{"bytes":"bm90IEpTT04="}`: false, ``: false, `[]`: false,
 	} {
