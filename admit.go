@@ -51,15 +51,16 @@ func (e *run) admit(t target, fixed Provider) *Error {
 		x.Meta.Model = t.model
 	}
 	x.Meta.Stream = x.Meta.Stream || t.streams
-	if fixed != nil {
+	switch {
+	case fixed != nil:
 		x.Route = Route{Provider: fixed, Model: cutPrefix(fixed, x.Meta.Model)}
-	} else if x.Route.Provider == nil {
+	case x.Route.Provider == nil:
 		if x.Route, err = a.route(e.client, t, x); err != nil {
 			return err
 		}
-		if m := x.Route.Provider.Settings().Model; m != "" {
-			x.Route.Model = m
-		}
+	}
+	if m := x.Route.Provider.Settings().Model; m != "" && !x.Operation.Mount {
+		x.Route.Model = m
 	}
 	if t.byBody {
 		api, err := apiOfBody(x.Body, x.Route.Provider)
