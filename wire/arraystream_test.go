@@ -51,6 +51,7 @@ var arrayStreamTests = []struct {
 	{"commas too many", `[,{},,{},]`, []string{"{}", "{}"}, true},
 	{"commas missing", `[{}{}"a""b"1]`, []string{"{}", "{}", `"a""b"1`}, true},
 	{"odd brackets", `[{"a":]},{}]`, []string{`{"a":]`, "}", "{}"}, true},
+	{"a bracket in a scalar", `[1}2,3{4]`, []string{"1}2", "3{4"}, true},
 	{"odd words", `[NaN,{"a":undefined}]`, []string{"NaN", `{"a":undefined}`}, true},
 	{"an object", " {\"error\":{\"code\":400}}\n", []string{`{"error":{"code":400}}`}, true},
 	{"an object, cut", `{"error":{"code":400}`, []string{`{"error":{"code":400}`}, true},

@@ -163,6 +163,20 @@ func TestAnswers(t *testing.T) {
 			true,
 		},
 		{"no error", nil, []event{body(`{"message":"an answer","finishReason":"stop"}`)}, metadata{}, false},
+		{
+			"an error that is named twice",
+			http.Header{"X-Amzn-Errortype": {"ValidationException"}},
+			[]event{body(`{"__type":"a#b"}`)},
+			metadata{Outcome: llmproxy.OutcomeFailed, ErrorType: "ValidationException"},
+			true,
+		},
+		{
+			"an answer under an error's header",
+			http.Header{"X-Amzn-Errortype": {"ModelErrorException"}},
+			[]event{body(answer + `"stopReason":"end_turn"}`)},
+			metadata{Outcome: llmproxy.OutcomeFailed, ErrorType: "ModelErrorException", FinishReason: "end_turn"},
+			true,
+		},
 		{"a cut error", nil, []event{body(`{"message":"Too many","a":`)}, metadata{}, false},
 		{
 			"a cut body", nil,
@@ -228,6 +242,11 @@ func TestUsage(t *testing.T) {
 		if diff := cmp.Diff(tt.want, got.Usage); diff != "" || got.Inconsistent != tt.inconsistent || !got.UsageReported {
 			t.Errorf("%s: inconsistent %v, reported %v (-want +got)\n%s", tt.name, got.Inconsistent, got.UsageReported, diff)
 		}
+	}
+	// Sums stay in range.
+	entries := strings.Repeat(`{"ttl":"1h","inputTokens":1125899906842624},`, 20_000)
+	if got, _ := read(nil, event{"metadata", `{"usage":{"inputTokens":0,"outputTokens":0,"cacheDetails":[` + entries + `{}]}}`}); got.Usage.CacheWrite1h != 1<<50 {
+		t.Errorf("the sum of many is %d", got.Usage.CacheWrite1h)
 	}
 	for _, none := range []string{`{}`, `null`, `[]`, `{"totalTokens":4}`, `{"inputTokens":"4"}`, `{"inputTokens":null,"outputTokens":-1}`} {
 		if got, _ := read(nil, event{"metadata", `{"usage":` + none + `}`}); got.UsageReported || (got.Usage != usage{}) {

@@ -80,7 +80,7 @@ func TestBodies(t *testing.T) {
 		{
 			"Claude, whose lifetimes no header has", headers,
 			`{"id":"msg_1","type":"message","role":"assistant","model":"claude-x","content":[],"stop_reason":"end_turn",
-				"usage":{"input_tokens":50,"output_tokens":200,"cache_read_input_tokens":1024,"cache_creation_input_tokens":3000,
+				"usage":{"service_tier":"standard","input_tokens":50,"output_tokens":200,"cache_read_input_tokens":1024,"cache_creation_input_tokens":3000,
 				"cache_creation":{"ephemeral_1h_input_tokens":2000,"ephemeral_5m_input_tokens":1000}}}`,
 			metadata{
 				ID: "msg_1", Model: "claude-x", Outcome: completed, FinishReason: "end_turn", ServiceTier: "flex", UsageReported: true,
@@ -146,6 +146,10 @@ func TestBodies(t *testing.T) {
 		{
 			"Cohere's Command", nil, `{"generations":[{"finish_reason":"MAX_TOKENS","id":"g","text":"a"}],"id":"c1","prompt":"a"}`,
 			metadata{ID: "c1", Outcome: completed, FinishReason: "MAX_TOKENS"},
+		},
+		{
+			"a member that is no event", nil, `{"generation":"a","metadata":{"usage":{"inputTokens":9,"outputTokens":9}},"messageStop":{"stopReason":"x"}}`,
+			metadata{Outcome: completed},
 		},
 		{"images", nil, `{"images":["aGk="],"error":null}`, metadata{Outcome: completed}},
 		{"an answer called message", nil, `{"message":"a","finishReason":"stop"}`, metadata{Outcome: completed, FinishReason: "stop"}},
@@ -330,6 +334,21 @@ func TestStreams(t *testing.T) {
 		if diff := cmp.Diff(tt.want, got); diff != "" || done == tt.open {
 			t.Errorf("%s: done %v (-want +got)\n%s", tt.name, done, diff)
 		}
+	}
+}
+
+// Where the family says half of it, Bedrock's metrics go before the header.
+func TestMetricsGoBeforeTheHeader(t *testing.T) {
+	t.Parallel()
+	x := invoke.New()
+	x.(llmproxy.HeaderExtractor).Header(headers)
+	x.Frame(wire.Frame{Event: []byte("another"), Data: []byte(`{}`)})
+	if x.Done() {
+		t.Error("done after an unknown event")
+	}
+	x.Frame(chunk(`{"generation_token_count":4,"amazon-bedrock-invocationMetrics":{"inputTokenCount":16,"outputTokenCount":21}}`))
+	if got, want := x.Metadata().Usage, (usage{PromptTokens: 16, CompletionTokens: 21}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 

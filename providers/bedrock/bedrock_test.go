@@ -218,6 +218,7 @@ func TestRegionOfTheAddress(t *testing.T) {
 		"https://vpce-0a1-b2.bedrock-runtime.us-east-1.vpce.amazonaws.com":         true,
 		"https://bedrock-runtime.cn-north-1.amazonaws.com.cn":                      true,
 		"https://bedrock-runtime.us-east-1.api.aws":                                true,
+		"HTTPS://Bedrock-Runtime.US-East-1.AmazonAWS.com":                          true,
 		"https://proxy.example.com/bedrock-runtime.us-east-1.amazonaws.com":        false,
 		"https://bedrock-runtime.us-east-1.example.com":                            false,
 		"https://example.com/?x=https://bedrock-runtime.us-east-1.amazonaws.com/a": false,

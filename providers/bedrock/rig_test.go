@@ -32,6 +32,7 @@ type sent struct {
 	method, uri, host string
 	header            http.Header
 	body              string
+	length            int64 // as announced; -1 if it was not
 }
 
 // rig is a router with one provider, whose AWS is a test server.
@@ -55,7 +56,7 @@ func newRig(t *testing.T, c bedrock.Config, opts ...llmproxy.Option) *rig {
 			t.Error(err)
 		}
 		g.mu.Lock()
-		g.got = sent{r.Method, r.RequestURI, r.Host, r.Header, string(body)}
+		g.got = sent{r.Method, r.RequestURI, r.Host, r.Header, string(body), r.ContentLength}
 		answer := g.answer
 		g.mu.Unlock()
 		answer(w, r)
@@ -121,7 +122,12 @@ type received struct {
 // answer.
 func (g *rig) send(method, target, body string, header http.Header) (sent, received) {
 	g.t.Helper()
-	r, err := http.NewRequestWithContext(g.t.Context(), method, g.url+target, strings.NewReader(body))
+	return g.sendFrom(method, target, strings.NewReader(body), header)
+}
+
+func (g *rig) sendFrom(method, target string, body io.Reader, header http.Header) (sent, received) {
+	g.t.Helper()
+	r, err := http.NewRequestWithContext(g.t.Context(), method, g.url+target, body)
 	if err != nil {
 		g.t.Fatal(err)
 	}

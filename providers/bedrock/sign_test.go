@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"slices"
@@ -128,7 +129,7 @@ func TestVerifyAgreesWithTheSDK(t *testing.T) {
 	t.Parallel()
 	requests := sdkRequests(t)
 	for _, r := range requests {
-		s := sent{r.Method, r.URI, r.Host, r.Header, r.Body}
+		s := sent{method: r.Method, uri: r.URI, host: r.Host, header: r.Header, body: r.Body}
 		if err := verify(s, "AKIDCLIENT", "secret-of-the-client"); err != nil {
 			t.Errorf("%s: %v", r.Name, err)
 		}
@@ -246,6 +247,16 @@ func TestEverythingIsSigned(t *testing.T) {
 		if got.host != "bedrock-runtime.us-east-1.amazonaws.com" {
 			t.Errorf("%s %s: sent to %s", tt.method, tt.target, got.host)
 		}
+	}
+}
+
+// A body of unknown length is read to be signed, and its length is known then.
+func TestBodiesOfUnknownLengthAreSigned(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, bedrock.Config{AccessKeyID: ourKey, SecretAccessKey: ourSecret})
+	got, answer := g.sendFrom("POST", "/bedrock/files", io.MultiReader(strings.NewReader("a"), strings.NewReader("b")), http.Header{"Content-Type": {"text/plain"}})
+	if err := verify(got, ourKey, ourSecret); err != nil || answer.status != http.StatusOK || got.body != "ab" || got.length != 2 {
+		t.Errorf("got %d, AWS %q with a length of %d: %v", answer.status, got.body, got.length, err)
 	}
 }
 
