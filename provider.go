@@ -69,8 +69,11 @@ type URLResolver interface {
 // RequestEnricher adds what the provider wants to see on every request: credentials,
 // signature, version headers. It is the last step before r is sent, once per attempt.
 type RequestEnricher interface {
-	// Enrich changes r.Header. The body of r is final; r.GetBody, where set, returns it
-	// for a signature. Enrich must not keep r.
+	// Enrich changes the header of r, and its URL and Host if the credential is bound to
+	// them. The body of r is final; r.GetBody, where set, returns it for a signature. A
+	// body without GetBody streams: an enricher that has to see it whole may read it, in
+	// bounds, and put what it read in its place with the right ContentLength. Enrich must
+	// not keep r.
 	Enrich(r *http.Request, x *Exchange) error
 }
 
