@@ -26,11 +26,12 @@ func Default() vertexai.CredentialSource { return source{} }
 
 type source struct{}
 
-// Token gets a token. Nothing is kept: package vertexai does that.
+// Token gets a token, as long as ctx lasts. Nothing is kept: package vertexai does that.
 func (source) Token(ctx context.Context) (token string, expiry time.Time, err error) {
-	// The library's own client has no timeout; the caller's context has one, which bounds
-	// each request that gets it.
-	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Timeout: 30 * time.Second})
+	// Some of the library's requests have no context of their own.
+	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
+		return http.DefaultTransport.RoundTrip(r.WithContext(ctx))
+	})})
 	found, err := google.FindDefaultCredentialsWithParams(ctx, google.CredentialsParams{
 		Scopes: []string{scope},
 	})
@@ -43,6 +44,11 @@ func (source) Token(ctx context.Context) (token string, expiry time.Time, err er
 	}
 	return t.AccessToken, t.Expiry, nil
 }
+
+// transport is an [http.RoundTripper].
+type transport func(*http.Request) (*http.Response, error)
+
+func (t transport) RoundTrip(r *http.Request) (*http.Response, error) { return t(r) }
 
 // plain leaves out the body of Google's answer, which repeats what was sent.
 func plain(err error) error {
