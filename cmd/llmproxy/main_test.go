@@ -307,13 +307,17 @@ func TestServeReachesProviders(t *testing.T) {
 	}
 }
 
-// Without a file the environment is the configuration; what it has for later versions is
-// named in the log, and no value is.
+// Without a file the environment is the configuration; what it has half of is named in
+// the log, and no value is.
 func TestServeFromEnvironment(t *testing.T) {
 	t.Parallel()
-	p := start(t, []string{"GROQ_API_KEY=sk-canary", "OPENAI_API_KEY=sk-canary", "GEMINI_API_KEY=sk-canary"}, "serve", "--listen", "127.0.0.1:0")
-	p.stderr.next(t, `msg="environment variable ignored: this version does not have its provider yet" name=GEMINI_API_KEY$`)
-	p.stderr.next(t, `msg=listening address=\S+ providers=openai,groq `)
+	env := []string{
+		"GROQ_API_KEY=sk-canary", "OPENAI_API_KEY=sk-canary", "GEMINI_API_KEY=sk-canary", "AZURE_OPENAI_API_KEY=sk-canary",
+		"AWS_REGION=us-east-1", "AWS_BEARER_TOKEN_BEDROCK=sk-canary",
+	}
+	p := start(t, env, "serve", "--listen", "127.0.0.1:0")
+	p.stderr.next(t, `msg="a provider is left out: a variable is missing" provider=azure set=AZURE_OPENAI_API_KEY missing=AZURE_OPENAI_RESOURCE$`)
+	p.stderr.next(t, `msg=listening address=\S+ providers=openai,googleai,bedrock,groq `)
 	p.interrupt(t)
 	if log := p.stderr.rest(); strings.Contains(log, "canary") {
 		t.Errorf("a key is in the log:\n%s", log)

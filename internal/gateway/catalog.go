@@ -1,66 +1,65 @@
 package gateway
 
 import (
-	"fmt"
+	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/llmproxy/llmproxy"
+	"github.com/llmproxy/llmproxy/providers/anthropic"
+	"github.com/llmproxy/llmproxy/providers/azure"
+	"github.com/llmproxy/llmproxy/providers/bedrock"
+	"github.com/llmproxy/llmproxy/providers/cohere"
+	"github.com/llmproxy/llmproxy/providers/googleai"
 	"github.com/llmproxy/llmproxy/providers/openai"
 	"github.com/llmproxy/llmproxy/providers/openai_compatible"
+	"github.com/llmproxy/llmproxy/providers/vertexai"
 )
 
 // A providerType is a kind of provider that a configuration can name.
 type providerType struct {
 	name string
-	// env are the variables that hold a key of such a provider; the first that is set
-	// counts, and makes a provider where no file names any.
-	env []string
-	// build returns a provider; nil where this version does not have the type.
-	build func(ProviderConfig) (llmproxy.Provider, error)
+	// keys are those of a configuration that not every type has. The keys that no type
+	// lists are everybody's.
+	keys []string
+	// env are the variables that make a provider where no file names any; none for types
+	// that only a file can have.
+	env []variable
+	// keyless says what answers without an api_key: a local server, or a cloud whose
+	// credentials are found where the program runs.
+	keyless bool
+	build   func(ProviderConfig) (llmproxy.Provider, error)
 }
 
-const typeOpenAI = openai.Type
-
-// catalog lists everything that the binary knows by name. What has no build comes with a
-// later version; it is listed so that a configuration hears that, and not a guess.
+// catalog lists everything that the binary knows by name.
 func catalog() []providerType {
 	types := []providerType{
-		{typeOpenAI, []string{"OPENAI_API_KEY"}, compatible(openai.New)},
-		{"anthropic", []string{"ANTHROPIC_API_KEY"}, nil},
-		{"googleai", []string{"GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_AI_API_KEY"}, nil},
-		{"vertexai", nil, nil},
-		{"bedrock", []string{"AWS_BEARER_TOKEN_BEDROCK"}, nil},
-		{"azure", []string{"AZURE_OPENAI_API_KEY"}, nil},
-		{"cohere", []string{"COHERE_API_KEY", "CO_API_KEY"}, nil},
+		{openai.Type, append(compatibleKeys(), "organization", "project"), apiKey("OPENAI_API_KEY"), false, compatible(openai.New)},
+		{anthropic.Type, []string{"auth_token"}, apiKey(anthropic.KeyEnv), false, newAnthropic},
+		{googleai.Type, nil, apiKey("GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_AI_API_KEY"), false, newGoogleAI},
+		{vertexai.Type, []string{"project", "location", "api_version", "access_token"}, nil, true, newVertexAI},
+		{bedrock.Type, []string{"region", "profile", "fips", "bearer_token", "access_key_id", "secret_access_key", "session_token", "include_usage"}, awsVariables(), true, newBedrock},
+		{azure.Type, []string{"resource", "deployment", "api_version", "access_token", "include_usage"}, azureVariables(), true, newAzure},
+		{cohere.Type, nil, apiKey("COHERE_API_KEY", "CO_API_KEY"), false, newCohere},
 	}
 	for _, p := range openai_compatible.Presets() {
-		if p.Type != typeOpenAI {
-			types = append(types, providerType{p.Type, p.KeyEnv, compatible(openai_compatible.New)})
+		if p.Type != openai.Type {
+			types = append(types, providerType{p.Type, compatibleKeys(), apiKey(p.KeyEnv...), isLocal(p), compatible(openai_compatible.New)})
 		}
 	}
 	return types
 }
 
-// compatible returns the build function of a type that speaks OpenAI's APIs.
-func compatible(build func(openai_compatible.Config) (*llmproxy.BaseProvider, error)) func(ProviderConfig) (llmproxy.Provider, error) {
-	return func(p ProviderConfig) (llmproxy.Provider, error) {
-		return build(openai_compatible.Config{
-			Name:         p.Name,
-			Type:         p.Type,
-			BaseURL:      p.BaseURL,
-			APIPath:      p.APIPath,
-			APIKey:       p.APIKey,
-			ClientKeys:   p.ClientKeys == clientKeysPass,
-			Headers:      p.Headers,
-			Organization: p.Organization,
-			Project:      p.Project,
-			Models:       p.Models,
-			Timeout:      time.Duration(p.Timeout),
-			IncludeUsage: p.IncludeUsage,
-		})
-	}
+// compatibleKeys are the keys of services that are called like OpenAI's.
+func compatibleKeys() []string {
+	return []string{"api_path", "paths", "query", "api_key_header", "include_usage"}
+}
+
+// isLocal reports whether the services of a preset are, as far as is known, of the
+// operator's own.
+func isLocal(p openai_compatible.Preset) bool {
+	u, err := url.Parse(p.BaseURL)
+	return err != nil || u.Host == "" || Address{"tcp", u.Host}.Loopback()
 }
 
 func findType(name string) (providerType, bool) {
@@ -72,57 +71,37 @@ func findType(name string) (providerType, bool) {
 	return types[i], true
 }
 
-// typeNames are the types of this version.
 func typeNames() (names []string) {
 	for _, t := range catalog() {
-		if t.build != nil {
-			names = append(names, t.name)
-		}
+		names = append(names, t.name)
 	}
 	return names
 }
 
-// addFromEnvironment adds every provider whose key is in the environment.
-func (c *Config) addFromEnvironment(lookup lookupFunc) {
+// ownersOf names the types that have a key; "" where all have it.
+func ownersOf(key string) string {
+	var names []string
 	for _, t := range catalog() {
-		for _, name := range t.env {
-			value, _ := lookup(name)
-			if value == "" {
-				continue
-			}
-			if t.build == nil {
-				c.Ignored = append(c.Ignored, name)
-				continue
-			}
-			c.Providers = append(c.Providers, ProviderConfig{Name: t.name, Type: t.name, APIKey: value, variable: name})
-			break
+		if slices.Contains(t.keys, key) {
+			names = append(names, t.name)
 		}
 	}
+	// They share their keys with the plain type.
+	if plain, ok := openai_compatible.Lookup("openai_compatible"); ok && slices.Contains(names, plain.Type) {
+		names = slices.DeleteFunc(names, func(name string) bool {
+			_, preset := openai_compatible.Lookup(name)
+			return preset && name != openai.Type && name != plain.Type
+		})
+		return strings.Join(names, ", ") + " and its presets"
+	}
+	return orList(names)
 }
 
-// NoProvidersError means that neither a file nor the environment names a provider.
-type NoProvidersError struct {
-	File    string   // that was read; "" if there was none
-	Ignored []string // variables that are set and of no use to this version
-}
-
-// Error says where providers were looked for.
-func (e *NoProvidersError) Error() string {
-	var b strings.Builder
-	b.WriteString("no provider is configured\n\n")
-	if e.File != "" {
-		fmt.Fprintf(&b, "%s names none, and none of these environment variables is set:\n\n", e.File)
-	} else {
-		fmt.Fprintf(&b, "There is no %s here, and none of these environment variables is set:\n\n", DefaultFile)
+// orList writes "a", "a or b", "a, b or c".
+func orList(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
 	}
-	for _, t := range catalog() {
-		if t.build != nil && len(t.env) > 0 {
-			fmt.Fprintf(&b, "    %-20s for %s\n", strings.Join(t.env, " or "), t.name)
-		}
-	}
-	if len(e.Ignored) > 0 {
-		fmt.Fprintf(&b, "\nThese are set, but this version does not have their providers yet: %s.\n", strings.Join(e.Ignored, ", "))
-	}
-	b.WriteString("\nSet one of them, write a " + DefaultFile + ", or run \"llmproxy demo\", which needs no key.")
-	return b.String()
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
 }

@@ -6,12 +6,15 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/llmproxy/llmproxy"
 )
 
 // Config is what the gateway runs with: the keys of llmproxy.yaml. Its zero value is not
 // usable; [Source.Load] returns a whole one.
 type Config struct {
 	Listen          Address          `yaml:"listen"`
+	TLS             TLS              `yaml:"tls"`
 	Auth            Auth             `yaml:"auth"`
 	Insecure        bool             `yaml:"insecure"` // no gateway keys although others can reach the listener
 	Origins         []Origin         `yaml:"origins"`  // of web pages that may call the gateway besides its own
@@ -22,9 +25,9 @@ type Config struct {
 	ShutdownTimeout Duration         `yaml:"shutdown_timeout"` // what a running stream has left after a signal
 	Log             Log              `yaml:"log"`
 
-	File     string   `yaml:"-"` // where it was read from; "" for the environment
-	Warnings []Fault  `yaml:"-"` // what is allowed and probably not meant
-	Ignored  []string `yaml:"-"` // variables that are set, of provider types that this version lacks
+	File       string       `yaml:"-"` // where it was read from; "" for the environment
+	Warnings   []Fault      `yaml:"-"` // what is allowed and probably not meant
+	Incomplete []Incomplete `yaml:"-"` // what the environment has half of
 }
 
 // Auth says who may use the data listener.
@@ -32,23 +35,46 @@ type Auth struct {
 	Mode AuthMode `yaml:"mode"`
 }
 
-// ProviderConfig is a provider under the name that clients use for it.
+// ProviderConfig is a provider under the name that clients use for it. Most keys belong to
+// a few types only; the catalogue says which.
 type ProviderConfig struct {
-	Name         string            `yaml:"-" key:"true"`
-	Type         string            `yaml:"type"` // default: the name
-	APIKey       string            `yaml:"api_key" secret:"true"`
-	BaseURL      string            `yaml:"base_url" secret:"true"` // people put passwords into URLs
-	APIPath      string            `yaml:"api_path"`               // where the API is below base_url; default: as the type has it
-	Models       []string          `yaml:"models"`
-	Headers      map[string]string `yaml:"headers" secret:"true"`
-	Timeout      Duration          `yaml:"timeout"`
-	ClientKeys   ClientKeys        `yaml:"client_keys"`
-	IncludeUsage *bool             `yaml:"include_usage"` // nil: what the type says
-	Organization string            `yaml:"organization"`  // of type openai
-	Project      string            `yaml:"project"`       // of type openai
+	Name       string            `yaml:"-" key:"true"`
+	Type       string            `yaml:"type"` // default: the name
+	APIKey     string            `yaml:"api_key" secret:"true"`
+	BaseURL    string            `yaml:"base_url" secret:"true"` // people put passwords into URLs
+	Models     []string          `yaml:"models"`
+	Headers    map[string]string `yaml:"headers" secret:"true"`
+	Timeout    Duration          `yaml:"timeout"`
+	ClientKeys ClientKeys        `yaml:"client_keys"`
 
-	variable string // the one that APIKey was taken from, where no file says so
+	APIPath      string                      `yaml:"api_path"` // where the API is below base_url; default: as the type has it
+	Paths        map[llmproxy.APIType]string `yaml:"paths"`    // of the APIs that are elsewhere
+	Query        map[string]string           `yaml:"query" secret:"true"`
+	APIKeyHeader string                      `yaml:"api_key_header"` // the field that carries APIKey; default: as the type has it
+	IncludeUsage *bool                       `yaml:"include_usage"`  // nil: what the type says
+	Organization string                      `yaml:"organization"`
+	Project      string                      `yaml:"project"` // at OpenAI, or at Google Cloud
+
+	AuthToken   string `yaml:"auth_token" secret:"true"`
+	AccessToken string `yaml:"access_token" secret:"true"`
+	Resource    string `yaml:"resource"`
+	Deployment  string `yaml:"deployment"`
+	APIVersion  string `yaml:"api_version"`
+	Location    string `yaml:"location"`
+
+	Region          string `yaml:"region"`
+	Profile         string `yaml:"profile"` // of AWS's tools; default: theirs
+	FIPS            bool   `yaml:"fips"`
+	BearerToken     string `yaml:"bearer_token" secret:"true"`
+	AccessKeyID     string `yaml:"access_key_id" secret:"true"`
+	SecretAccessKey string `yaml:"secret_access_key" secret:"true"`
+	SessionToken    string `yaml:"session_token" secret:"true"`
+
+	variables map[string]string // by key: those that it was taken from, where no file says so
 }
+
+// passes reports whether clients bring their own keys.
+func (p ProviderConfig) passes() bool { return p.ClientKeys == clientKeysPass }
 
 // Format writes the name and the type only, whatever the verb: the rest may be secret.
 func (p ProviderConfig) Format(f fmt.State, _ rune) {

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -184,6 +186,20 @@ func TestSuggest(t *testing.T) {
 	}
 }
 
+// complete returns the least that a provider of type t at url needs, under the name n.
+func complete(t providerType, url string) ProviderConfig {
+	p := ProviderConfig{Name: "n", Type: t.name, APIKey: "k", BaseURL: url}
+	for key, value := range map[string]string{"location": "us-central1", "region": "us-east-1"} {
+		if slices.Contains(t.keys, key) {
+			p.set(key, value)
+		}
+	}
+	if t.name == "vertexai" {
+		p.Project = "p"
+	}
+	return p
+}
+
 func TestCatalog(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
@@ -197,15 +213,19 @@ func TestCatalog(t *testing.T) {
 			t.Errorf("type %s cannot be the name of a provider: it %s", p.name, reason)
 		}
 		for _, v := range p.env {
-			if other, ok := variables[v]; ok {
-				t.Errorf("%s makes both %s and %s", v, other, p.name)
+			for _, name := range v.names {
+				if other, ok := variables[name]; ok && other != p.name {
+					t.Errorf("%s makes both %s and %s", name, other, p.name)
+				}
+				variables[name] = p.name
 			}
-			variables[v] = p.name
 		}
-		if p.build == nil {
-			continue
+		for _, key := range p.keys {
+			if !slices.Contains(yamlKeys(reflect.TypeFor[ProviderConfig]()), key) {
+				t.Errorf("type %s has a key %s that nothing can be read into", p.name, key)
+			}
 		}
-		provider, err := p.build(ProviderConfig{Name: "n", Type: p.name, APIKey: "k", BaseURL: "http://127.0.0.1:1"})
+		provider, err := p.build(complete(p, "http://127.0.0.1:1"))
 		if err != nil || provider.Name() != "n" {
 			t.Errorf("type %s: %v, %v", p.name, provider, err)
 		}

@@ -245,7 +245,7 @@ func (d *decoder) named(n *node, v reflect.Value, path string) {
 	}
 }
 
-// strings fills a map[string]string.
+// strings fills a map of strings.
 func (d *decoder) strings(n *node, v reflect.Value, path string, secret bool) {
 	if n.kind != kindMapping {
 		d.wantMapping(n, path)
@@ -257,7 +257,7 @@ func (d *decoder) strings(n *node, v reflect.Value, path string, secret bool) {
 		d.keys[at] = showKey(e)
 		value := reflect.New(v.Type().Elem()).Elem()
 		d.decode(e.value, value, at, secret)
-		v.SetMapIndex(reflect.ValueOf(e.key), value)
+		v.SetMapIndex(reflect.ValueOf(e.key).Convert(v.Type().Key()), value)
 	}
 }
 
@@ -310,12 +310,9 @@ func laterKeys(path string) []string {
 	parent, _, below := strings.Cut(path, ".")
 	switch {
 	case path == "":
-		return []string{"tls", "admin", "models", "pricing", "retry", "websocket", "interceptors", "ledger"}
+		return []string{"admin", "models", "pricing", "retry", "websocket", "interceptors", "ledger"}
 	case parent == "providers" && below:
-		return []string{
-			"prices", "region", "resource", "deployment", "api_version", "location", "access_token",
-			"access_key_id", "secret_access_key", "session_token", "bearer_token",
-		}
+		return []string{"prices"}
 	default:
 		return nil
 	}

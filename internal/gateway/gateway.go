@@ -7,6 +7,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
@@ -24,12 +25,13 @@ import (
 type Gateway struct {
 	router *llmproxy.AutoRouter
 	config *Config
+	tls    *tls.Config // nil: in the clear
 	logger *slog.Logger
 }
 
 // New returns a gateway that runs c, hands the record of each exchange to recorder, and
-// logs to logger. The error is that of a provider which c has and which cannot be made;
-// a [Source] has checked that already.
+// logs to logger. The error is that of a provider which c has and which cannot be made,
+// or of the files for TLS; a [Source] has checked that already.
 func New(c *Config, recorder llmproxy.Recorder, logger *slog.Logger) (*Gateway, error) {
 	opts := []llmproxy.Option{
 		llmproxy.WithRecorder(recorder),
@@ -42,8 +44,8 @@ func New(c *Config, recorder llmproxy.Recorder, logger *slog.Logger) (*Gateway, 
 	}
 	for _, p := range c.Providers {
 		t, ok := findType(p.Type)
-		if !ok || t.build == nil {
-			return nil, fmt.Errorf("provider %s: this version has no type %s", p.Name, p.Type)
+		if !ok {
+			return nil, fmt.Errorf("provider %s: there is no type %s", p.Name, p.Type)
 		}
 		provider, err := t.build(p)
 		if err != nil {
@@ -51,7 +53,15 @@ func New(c *Config, recorder llmproxy.Recorder, logger *slog.Logger) (*Gateway, 
 		}
 		opts = append(opts, llmproxy.WithProvider(provider))
 	}
-	return &Gateway{router: llmproxy.NewAutoRouter(opts...), config: c, logger: logger}, nil
+	g := &Gateway{router: llmproxy.NewAutoRouter(opts...), config: c, logger: logger}
+	if c.TLS != (TLS{}) {
+		pair, err := c.TLS.load()
+		if err != nil {
+			return nil, err
+		}
+		g.tls = &tls.Config{Certificates: []tls.Certificate{pair}}
+	}
+	return g, nil
 }
 
 // router returns l as the root package wants it.
@@ -90,7 +100,13 @@ const (
 func (g *Gateway) Serve(ctx context.Context, stop <-chan struct{}, l net.Listener) error {
 	s := g.server()
 	failed := make(chan error, 1)
-	go func() { failed <- s.Serve(l) }()
+	go func() {
+		if s.TLSConfig != nil {
+			failed <- s.ServeTLS(l, "", "")
+			return
+		}
+		failed <- s.Serve(l)
+	}()
 	select {
 	case err := <-failed:
 		g.shutdown(ctx, s)
@@ -106,10 +122,12 @@ func (g *Gateway) Serve(ctx context.Context, stop <-chan struct{}, l net.Listene
 func (g *Gateway) server() *http.Server {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)            // over TLS
 	protocols.SetUnencryptedHTTP2(true) // some SDKs open with it
 	return &http.Server{
 		Handler:           sameOrigin(g.router, g.config.Origins),
 		Protocols:         &protocols,
+		TLSConfig:         g.tls,
 		ReadHeaderTimeout: time.Duration(g.config.Limits.ReadHeaderTimeout),
 		IdleTimeout:       idleTimeout,
 		// Above the router's own limit, which answers in the client's dialect.
@@ -158,8 +176,8 @@ func Run(ctx context.Context, stop <-chan struct{}, s Source, w io.Writer) error
 	for _, f := range c.Warnings {
 		logger.Warn(f.Message, "file", f.File, "line", f.Line)
 	}
-	for _, name := range c.Ignored {
-		logger.Info("environment variable ignored: this version does not have its provider yet", "name", name)
+	for _, i := range c.Incomplete {
+		logger.Warn("a provider is left out: a variable is missing", "provider", i.Provider, "set", i.Set, "missing", i.Missing)
 	}
 	g, err := New(c, LogRecorder(logger), logger)
 	if err != nil {
@@ -169,7 +187,7 @@ func Run(ctx context.Context, stop <-chan struct{}, s Source, w io.Writer) error
 	if err != nil {
 		return err
 	}
-	logger.Info("listening", "address", addressOf(l), "providers", strings.Join(c.providerNames(), ","), "config", c.origin())
+	logger.Info("listening", "address", g.addressOf(l), "providers", strings.Join(c.providerNames(), ","), "config", c.origin())
 	return g.Serve(ctx, stop, l)
 }
 
@@ -184,8 +202,8 @@ func Check(s Source, w io.Writer) error {
 		f.Message = "warning: " + f.Message
 		fmt.Fprintln(w, f)
 	}
-	for _, name := range c.Ignored {
-		fmt.Fprintf(w, "warning: %s is set, but this version does not have its provider yet\n", name)
+	for _, i := range c.Incomplete {
+		fmt.Fprintf(w, "warning: %s\n", i)
 	}
 	fmt.Fprintf(w, "%s: no faults; listens on %s; providers: %s\n", c.origin(), c.Listen, strings.Join(c.providerNames(), ", "))
 	return nil

@@ -114,7 +114,15 @@ func (u *unixListener) Close() error {
 	return u.UnixListener.Close()
 }
 
-// addressOf returns where clients find l: a URL, or unix: and a path.
+// addressOf returns where clients find l, which g serves: a URL, or unix: and a path.
+func (g *Gateway) addressOf(l net.Listener) string {
+	if g.tls != nil && l.Addr().Network() != "unix" {
+		return "https://" + l.Addr().String()
+	}
+	return addressOf(l)
+}
+
+// addressOf returns where clients find l, in the clear: a URL, or unix: and a path.
 func addressOf(l net.Listener) string {
 	if l.Addr().Network() == "unix" {
 		return "unix:" + l.Addr().String()

@@ -42,7 +42,7 @@ func (s Source) Load() (*Config, error) {
 func (s Source) load(name string, text []byte) (*Config, error) {
 	c, d := parse(name, text, s.LookupEnv)
 	if name != "" {
-		c.Listen = c.Listen.relativeTo(filepath.Dir(name))
+		c.Listen, c.TLS = c.Listen.relativeTo(filepath.Dir(name)), c.TLS.relativeTo(filepath.Dir(name))
 	}
 	if s.Listen != "" {
 		address, err := parseAddress(s.Listen)
@@ -62,7 +62,7 @@ func (s Source) load(name string, text []byte) (*Config, error) {
 		return nil, d.faults.sorted()
 	}
 	if len(c.Providers) == 0 {
-		return nil, &NoProvidersError{File: name, Ignored: c.Ignored}
+		return nil, &NoProvidersError{File: name, Incomplete: c.Incomplete}
 	}
 	return c, nil
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/llmproxy/llmproxy"
+	"github.com/llmproxy/llmproxy/providers/openai_compatible"
 )
 
 // environment returns a lookup of pairs NAME=value.
@@ -94,21 +96,15 @@ func TestFaults(t *testing.T) {
 		},
 		{
 			name: "a key of a later version",
-			text: "providers:\n  openai: {api_key: k}\ntls: {cert: a, key: b}\n",
-			want: `llmproxy.yaml:3:1: tls is not supported by this version yet
-    tls: …`,
+			text: "providers:\n  openai: {api_key: k}\nledger: {url: a}\n",
+			want: `llmproxy.yaml:3:1: ledger is not supported by this version yet
+    ledger: …`,
 		},
 		{
 			name: "a provider's key of a later version",
 			text: "providers:\n  openai:\n    api_key: k\n    prices: {a: 1}\n",
 			want: `llmproxy.yaml:4:5: providers.openai.prices is not supported by this version yet
     prices: …`,
-		},
-		{
-			name: "a provider type of a later version",
-			text: "providers:\n  anthropic: {api_key: k}\n",
-			want: `llmproxy.yaml:2:3: providers.anthropic: providers of type anthropic are not supported by this version yet
-    anthropic: …`,
 		},
 		{
 			name: "gateway keys",
@@ -238,7 +234,7 @@ llmproxy.yaml:2:33: providers.openai.models: a pattern is the name of a model, i
 		{
 			name: "organization elsewhere than at OpenAI",
 			text: "providers:\n  groq: {api_key: k, project: p}\n",
-			want: `llmproxy.yaml:2:31: providers.groq.project belongs to providers of type openai
+			want: `llmproxy.yaml:2:31: providers.groq.project: type groq has no such key; it belongs to providers of type openai or vertexai
     project: p`,
 		},
 		{
@@ -498,49 +494,122 @@ func TestDefaults(t *testing.T) {
 
 func TestFromEnvironment(t *testing.T) {
 	t.Parallel()
-	// A file that names no provider leaves that to the environment.
-	for _, text := range []string{"", "listen: 127.0.0.1:8080\n", "# nothing\n", "---\n"} {
-		c, err := load(t, text, "GROQ_API_KEY=g", "OPENAI_API_KEY=o", "XAI_API_KEY=", "ANTHROPIC_API_KEY=a", "GOOGLE_API_KEY=b")
-		if err != nil {
-			t.Fatal(err)
-		}
-		want := []ProviderConfig{{Name: "openai", Type: "openai", APIKey: "o"}, {Name: "groq", Type: "groq", APIKey: "g"}}
-		if diff := cmp.Diff(want, c.Providers, cmpopts.IgnoreUnexported(ProviderConfig{})); diff != "" {
-			t.Errorf("%q: -want +got:\n%s", text, diff)
-		}
-		if got, want := strings.Join(c.Ignored, " "), "ANTHROPIC_API_KEY GOOGLE_API_KEY"; got != want {
-			t.Errorf("%q: ignored %s, want %s", text, got, want)
+	for _, tt := range []struct {
+		env  []string
+		want []ProviderConfig
+	}{
+		{
+			[]string{"GROQ_API_KEY=g", "OPENAI_API_KEY=o", "XAI_API_KEY="},
+			[]ProviderConfig{{Name: "openai", Type: "openai", APIKey: "o"}, {Name: "groq", Type: "groq", APIKey: "g"}},
+		},
+		{
+			[]string{"ANTHROPIC_API_KEY=a", "ANTHROPIC_AUTH_TOKEN=t", "GOOGLE_AI_API_KEY=b", "GOOGLE_API_KEY=c"},
+			[]ProviderConfig{{Name: "anthropic", Type: "anthropic", APIKey: "a"}, {Name: "googleai", Type: "googleai", APIKey: "c"}},
+		},
+		{[]string{"GEMINI_API_KEY=a", "GOOGLE_API_KEY=b"}, []ProviderConfig{{Name: "googleai", Type: "googleai", APIKey: "a"}}},
+		{[]string{"GOOGLE_AI_API_KEY=a"}, []ProviderConfig{{Name: "googleai", Type: "googleai", APIKey: "a"}}},
+		{[]string{"COHERE_API_KEY=a", "CO_API_KEY=b"}, []ProviderConfig{{Name: "cohere", Type: "cohere", APIKey: "a"}}},
+		{[]string{"CO_API_KEY=b"}, []ProviderConfig{{Name: "cohere", Type: "cohere", APIKey: "b"}}},
+		{
+			[]string{"AZURE_OPENAI_RESOURCE=r", "AZURE_OPENAI_API_KEY=k"},
+			[]ProviderConfig{{Name: "azure", Type: "azure", Resource: "r", APIKey: "k"}},
+		},
+		{
+			[]string{"AZURE_OPENAI_RESOURCE=r", "AZURE_OPENAI_API_KEY=k", "AZURE_OPENAI_DEPLOYMENT=d", "AZURE_OPENAI_API_VERSION=2024-10-21"},
+			[]ProviderConfig{{Name: "azure", Type: "azure", Resource: "r", APIKey: "k", Deployment: "d", APIVersion: "2024-10-21"}},
+		},
+	} {
+		// A file that names no provider leaves that to the environment.
+		for _, text := range []string{"", "listen: 127.0.0.1:8080\n", "# nothing\n", "---\n"} {
+			c, err := load(t, text, tt.env...)
+			if err != nil {
+				t.Errorf("%q, %q: %v", tt.env, text, err)
+				continue
+			}
+			if diff := cmp.Diff(tt.want, c.Providers, cmpopts.IgnoreUnexported(ProviderConfig{})); diff != "" {
+				t.Errorf("%q, %q: -want +got:\n%s", tt.env, text, diff)
+			}
+			if len(c.Incomplete) > 0 {
+				t.Errorf("%q: %v", tt.env, c.Incomplete)
+			}
 		}
 	}
-	_, err := load(t, "", "OPENAI_API_KEY=canary canary")
-	const want = "OPENAI_API_KEY: spaces, line ends and other control characters have no place in it"
-	if err == nil || err.Error() != want {
-		t.Errorf("got %v, want %s", err, want)
+}
+
+// What is wrong with a value of the environment is said under the variable's name.
+func TestEnvironmentFaults(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		env  []string
+		want string
+	}{
+		{[]string{"OPENAI_API_KEY=canary canary"}, "OPENAI_API_KEY: spaces, line ends and other control characters have no place in it"},
+		{[]string{"ANTHROPIC_API_KEY=canary canary"}, "ANTHROPIC_API_KEY: spaces, line ends and other control characters have no place in it"},
+		{[]string{"GOOGLE_API_KEY=canary canary"}, "GOOGLE_API_KEY: spaces, line ends and other control characters have no place in it"},
+		{[]string{"CO_API_KEY=canary canary"}, "CO_API_KEY: spaces, line ends and other control characters have no place in it"},
+		{
+			[]string{"AZURE_OPENAI_RESOURCE=https://canary.openai.azure.com", "AZURE_OPENAI_API_KEY=k"},
+			"AZURE_OPENAI_RESOURCE: want the name alone: the NAME of https://NAME.openai.azure.com",
+		},
+		{
+			[]string{"AZURE_OPENAI_RESOURCE=r", "AZURE_OPENAI_API_KEY=k", "AZURE_OPENAI_API_VERSION=canary"},
+			"AZURE_OPENAI_API_VERSION: want a date such as 2024-10-21 or 2025-04-01-preview, or none for /openai/v1",
+		},
+	} {
+		if _, err := load(t, "", tt.env...); err == nil || err.Error() != tt.want {
+			t.Errorf("%q: got %v, want %s", tt.env, err, tt.want)
+		}
+	}
+}
+
+// Half of what a provider needs is no provider, and is not passed over in silence where a
+// secret is set.
+func TestIncomplete(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		env  []string
+		want []Incomplete
+	}{
+		{[]string{"AZURE_OPENAI_API_KEY=k"}, []Incomplete{{"azure", "AZURE_OPENAI_API_KEY", "AZURE_OPENAI_RESOURCE"}}},
+		{[]string{"AZURE_OPENAI_RESOURCE=r"}, nil},
+	} {
+		c, err := load(t, "", append(tt.env, "OPENAI_API_KEY=o")...)
+		if err != nil {
+			t.Errorf("%q: %v", tt.env, err)
+			continue
+		}
+		if names := c.providerNames(); len(names) != 1 || names[0] != "openai" {
+			t.Errorf("%q: got the providers %s", tt.env, names)
+		}
+		if diff := cmp.Diff(tt.want, c.Incomplete); diff != "" {
+			t.Errorf("%q: -want +got:\n%s", tt.env, diff)
+		}
 	}
 }
 
 func TestNoProviders(t *testing.T) {
 	t.Parallel()
-	_, err := load(t, "listen: 127.0.0.1:8080\n", "ANTHROPIC_API_KEY=a")
-	const want = `no provider is configured
+	_, err := load(t, "listen: 127.0.0.1:8080\n", "AZURE_OPENAI_API_KEY=canary")
+	var presets strings.Builder
+	for _, p := range openai_compatible.Presets() {
+		if p.Type != "openai" && len(p.KeyEnv) > 0 {
+			fmt.Fprintf(&presets, "    %-12s%s\n", p.Type, strings.Join(p.KeyEnv, " or "))
+		}
+	}
+	want := `no provider is configured
 
-llmproxy.yaml names none, and none of these environment variables is set:
+llmproxy.yaml names none, and the environment has not what one needs:
 
-    OPENAI_API_KEY       for openai
-    GROQ_API_KEY         for groq
-    FIREWORKS_API_KEY    for fireworks
-    XAI_API_KEY          for xai
-    PERPLEXITY_API_KEY   for perplexity
-    DEEPSEEK_API_KEY     for deepseek
-    MISTRAL_API_KEY      for mistral
-    TOGETHER_API_KEY     for together
-    OPENROUTER_API_KEY   for openrouter
-    CEREBRAS_API_KEY     for cerebras
-    MOONSHOT_API_KEY     for moonshot
+    openai      OPENAI_API_KEY
+    anthropic   ANTHROPIC_API_KEY
+    googleai    GEMINI_API_KEY, GOOGLE_API_KEY or GOOGLE_AI_API_KEY
+    bedrock     AWS_REGION or AWS_DEFAULT_REGION, and AWS_BEARER_TOKEN_BEDROCK, AWS_ACCESS_KEY_ID, AWS_PROFILE or the like
+    azure       AZURE_OPENAI_RESOURCE, and AZURE_OPENAI_API_KEY
+    cohere      COHERE_API_KEY or CO_API_KEY
+` + presets.String() + `
+AZURE_OPENAI_API_KEY is set and AZURE_OPENAI_RESOURCE is not, so there is no provider azure.
 
-These are set, but this version does not have their providers yet: ANTHROPIC_API_KEY.
-
-Set one of them, write a llmproxy.yaml, or run "llmproxy demo", which needs no key.`
+Set the variables of one, write a llmproxy.yaml, or run "llmproxy demo", which needs no key.`
 	if err == nil || err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)
 	}
@@ -606,7 +675,8 @@ func TestExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := load(t, string(text), "OPENAI_API_KEY=o", "GROQ_API_KEY=g")
+	c, err := load(t, string(text), "OPENAI_API_KEY=o", "ANTHROPIC_API_KEY=a", "GEMINI_API_KEY=g", "COHERE_API_KEY=c",
+		"GROQ_API_KEY=g", "AZURE_OPENAI_API_KEY=z")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -622,7 +692,7 @@ func TestExample(t *testing.T) {
 		t.Errorf("the example's limits are %+v, want the root's defaults %+v", limits, defaults)
 	}
 	for _, key := range append(keysOf(reflect.TypeFor[Config]()), keysOf(reflect.TypeFor[ProviderConfig]())...) {
-		if !strings.Contains(string(text), key+":") {
+		if !regexp.MustCompile(`(?m)(^|[ {#])` + key + `:`).Match(text) {
 			t.Errorf("the example does not mention %s", key)
 		}
 	}

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 
+	"github.com/llmproxy/llmproxy/providers/anthropic"
 	"github.com/llmproxy/llmproxy/providers/openai_compatible"
 )
 
@@ -15,6 +17,7 @@ import (
 // have been set.
 func (c *Config) validate(d *decoder) {
 	c.validateListener(d)
+	c.validateTLS(d)
 	for i := range c.Providers {
 		c.validateProvider(d, &c.Providers[i])
 	}
@@ -73,17 +76,8 @@ func (c *Config) validateProvider(d *decoder, p *ProviderConfig) {
 	case !ok:
 		d.fault(path+".type", d.at(path+".type"), "%s.type: %q is no provider type%s", path, shown(d, path+".type", p.Type), suggest(p.Type, typeNames()))
 		return
-	case t.build == nil:
-		d.fault(path+".type", d.at(path+".type"), "%s: providers of type %s are not supported by this version yet", path, t.name)
-		return
 	}
-	if t.name != typeOpenAI {
-		for _, key := range [...]struct{ name, value string }{{"organization", p.Organization}, {"project", p.Project}} {
-			if at := path + "." + key.name; key.value != "" {
-				d.fault(at, d.at(at), "%s belongs to providers of type openai", at)
-			}
-		}
-	}
+	d.validateKeys(path, t)
 	for i, pattern := range p.Models {
 		if strings.ContainsFunc(pattern, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 			at := fmt.Sprintf("%s.models[%d]", path, i)
@@ -98,6 +92,29 @@ func (c *Config) validateProvider(d *decoder, p *ProviderConfig) {
 		base := path + ".base_url"
 		d.fault(base, d.at(base), "%s: this is where the gateway itself listens; give one of the two another port", base)
 	}
+}
+
+// validateKeys refuses the keys of other types.
+func (d *decoder) validateKeys(path string, t providerType) {
+	for _, key := range yamlKeys(reflect.TypeFor[ProviderConfig]()) {
+		at := path + "." + key
+		if _, written := d.keys[at]; !written || slices.Contains(t.keys, key) {
+			continue
+		}
+		if owners := ownersOf(key); owners != "" {
+			d.fault(at, d.at(at), "%s: type %s has no such key; it belongs to providers of type %s", at, t.name, owners)
+		}
+	}
+}
+
+// yamlKeys are the keys of a struct.
+func yamlKeys(t reflect.Type) (keys []string) {
+	for _, f := range reflect.VisibleFields(t) {
+		if tag := f.Tag.Get("yaml"); tag != "" && tag != "-" {
+			keys = append(keys, tag)
+		}
+	}
+	return keys
 }
 
 // isOwnAddress reports whether p is the gateway: a request to it would go round forever.
@@ -123,36 +140,66 @@ func (d *decoder) providerFaults(path string, p *ProviderConfig, err error) {
 		each = joined.Unwrap()
 	}
 	for _, err := range each {
-		f, ok := errors.AsType[*openai_compatible.FieldError](err)
+		field, problem, ok := fieldFault(err)
 		if !ok {
 			d.fault(path, d.at(path), "%s: %v", path, err)
 			continue
 		}
-		at := path + "." + f.Field
+		at := path + "." + field
 		if d.faultyBelow(at) {
 			continue // said already, with its place
 		}
 		name := at
-		if f.Field == "api_key" && p.variable != "" {
-			name = p.variable
+		if v := p.variables[field]; v != "" {
+			name = v
 		}
 		if _, ok := d.keys[at]; !ok && d.faultyBelow(path) {
 			continue // what is missing may be what is misspelt
 		}
-		d.fault(at, d.at(at), "%s: %s", name, f.Problem)
+		d.fault(at, d.at(at), "%s: %s", name, problem)
 	}
+}
+
+// fieldFault returns the key that err is about, and what is wrong with it.
+func fieldFault(err error) (field, problem string, ok bool) {
+	if f, ok := errors.AsType[*openai_compatible.FieldError](err); ok {
+		return f.Field, f.Problem, true
+	}
+	if f, ok := errors.AsType[*anthropic.FieldError](err); ok {
+		return f.Field, f.Problem, true
+	}
+	return "", "", false
 }
 
 // validateKey checks as whom the provider is called.
 func (d *decoder) validateKey(path string, p *ProviderConfig, t providerType) {
+	if d.faultyBelow(path) {
+		return
+	}
+	var given []string
+	for _, credential := range [...]struct{ key, value string }{
+		{"api_key", p.APIKey},
+		{"auth_token", p.AuthToken},
+		{"access_token", p.AccessToken},
+		{"bearer_token", p.BearerToken},
+		{"access_key_id", p.AccessKeyID},
+	} {
+		if credential.value != "" {
+			given = append(given, path+"."+credential.key)
+		}
+	}
 	key := path + ".api_key"
-	pass := p.ClientKeys == clientKeysPass
 	switch {
-	case d.faultyBelow(path):
-	case p.APIKey != "" && pass:
-		d.fault(key, d.at(key), "%s is never used: client_keys: pass sends the client's own key; leave one of the two out", key)
-	case p.APIKey == "" && !pass && p.BaseURL == "" && len(t.env) > 0:
-		d.fault(key, d.at(key), `%s needs an api_key: write api_key: "${%s}", or client_keys: pass to forward each client's own`, path, t.env[0])
+	case p.passes():
+		for _, at := range given {
+			d.fault(at, d.at(at), "%s is never used: client_keys: pass sends the client's own key; leave one of the two out", at)
+		}
+	case len(given) == 0 && p.BaseURL == "" && !t.keyless:
+		value := "…"
+		if len(t.env) > 0 {
+			value = `"${` + t.env[0].names[0] + `}"`
+		}
+		d.fault(key, d.at(key), "%s needs an api_key: write api_key: %s, or client_keys: pass to forward each client's own", path, value)
 	}
 }
 
