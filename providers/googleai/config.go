@@ -6,7 +6,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/llmproxy/llmproxy/providers/openai_compatible"
+	"github.com/llmproxy/llmproxy/providers/internal/setting"
 )
 
 // Config says how to use the Gemini API: at least APIKey, or ClientKeys.
@@ -32,7 +32,7 @@ type Config struct {
 }
 
 // A FieldError is one fault of a [Config]. [New] joins all it finds.
-type FieldError = openai_compatible.FieldError
+type FieldError = setting.FieldError
 
 func (c Config) name() string { return cmp.Or(c.Name, Type) }
 

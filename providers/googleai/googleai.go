@@ -13,7 +13,7 @@ import (
 	"github.com/llmproxy/llmproxy/dialect/embeddings"
 	"github.com/llmproxy/llmproxy/dialect/gemini"
 	"github.com/llmproxy/llmproxy/dialect/images"
-	"github.com/llmproxy/llmproxy/providers/openai_compatible"
+	"github.com/llmproxy/llmproxy/providers/internal/setting"
 	"github.com/llmproxy/llmproxy/wire"
 )
 
@@ -28,11 +28,10 @@ const (
 // New returns the provider that c describes. The error joins a *[FieldError] for each
 // fault of c. What c points to is copied.
 func New(c Config) (*llmproxy.BaseProvider, error) {
-	p, err := openai_compatible.Make(openai_compatible.Config{
-		Name: c.name(), Type: Type, BaseURL: c.base(),
-		APIKey: c.APIKey, ClientKeys: c.ClientKeys,
+	p, err := setting.Common{
+		Name: c.name(), BaseURL: c.base(), APIKey: c.APIKey, ClientKeys: c.ClientKeys,
 		Headers: c.Headers, Models: c.Models, Timeout: c.Timeout,
-	}, openai_compatible.Preset{
+	}.Provider(setting.Service{
 		Type: Type, BaseURL: "https://generativelanguage.googleapis.com", APIPath: apiPath, Paths: paths(),
 		// The OpenAI-compatible paths take it as well. Google refuses a request with two
 		// credentials.

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/llmproxy/llmproxy/providers/openai_compatible"
+	"github.com/llmproxy/llmproxy/providers/internal/setting"
 )
 
 // Config says which project a provider is and how to use it.
@@ -45,7 +45,7 @@ type Config struct {
 }
 
 // A FieldError is one fault of a [Config]. [New] joins all it finds.
-type FieldError = openai_compatible.FieldError
+type FieldError = setting.FieldError
 
 func (c Config) name() string { return cmp.Or(c.Name, Type) }
 
@@ -67,7 +67,7 @@ var (
 // faults returns what is wrong with c besides what all providers have in common.
 func (c Config) faults() (faults []error) {
 	fault := func(field, problem string) {
-		faults = append(faults, &FieldError{Provider: c.name(), Field: field, Problem: problem})
+		faults = append(faults, setting.Fault(c.name(), field, "%s", problem))
 	}
 	switch {
 	case c.Project == "" && c.APIKey == "" && !c.ClientKeys:
@@ -85,8 +85,8 @@ func (c Config) faults() (faults []error) {
 	if c.APIVersion != "" && !version.MatchString(c.APIVersion) {
 		fault("api_version", "want one such as v1 or v1beta1")
 	}
-	if strings.ContainsFunc(c.AccessToken, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-		fault("access_token", "spaces, line ends and other control characters have no place in it")
+	if !setting.Visible(c.AccessToken) {
+		fault("access_token", setting.NotVisible)
 	}
 	given := 0
 	for _, has := range []bool{c.APIKey != "", c.AccessToken != "", c.Credentials != nil} {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/llmproxy/llmproxy"
+	"github.com/llmproxy/llmproxy/providers/internal/setting"
 )
 
 // A CredentialSource gets access tokens of Google Cloud, for the scope
@@ -19,13 +20,6 @@ type CredentialSource interface {
 	// The error may be logged.
 	Token(ctx context.Context) (token string, expiry time.Time, err error)
 }
-
-// enricher is a function, so that what it knows is out of reach of fmt, encoding/json
-// and reflect: printing a provider cannot show its token.
-type enricher func(r *http.Request, x *llmproxy.Exchange) error
-
-// Enrich sets the credential, and then the operator's fields over all else.
-func (e enricher) Enrich(r *http.Request, x *llmproxy.Exchange) error { return e(r, x) }
 
 // credentials sets the access token of c, and then what next does, which knows the API
 // key.
@@ -42,7 +36,7 @@ func credentials(c Config, next llmproxy.RequestEnricher) llmproxy.RequestEnrich
 		return next
 	}
 	name := c.name()
-	return enricher(func(r *http.Request, x *llmproxy.Exchange) error {
+	return setting.Enricher(func(r *http.Request, x *llmproxy.Exchange) error {
 		token, err := get(r.Context())
 		if err != nil {
 			return fmt.Errorf("%w: %w", noToken(name), err)

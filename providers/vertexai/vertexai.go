@@ -9,12 +9,10 @@
 package vertexai
 
 import (
-	"errors"
-
 	"github.com/llmproxy/llmproxy"
 	"github.com/llmproxy/llmproxy/dialect/gemini"
 	"github.com/llmproxy/llmproxy/dialect/messages"
-	"github.com/llmproxy/llmproxy/providers/openai_compatible"
+	"github.com/llmproxy/llmproxy/providers/internal/setting"
 )
 
 // Type is the provider's type, and its name unless the configuration gives another.
@@ -23,19 +21,17 @@ const Type = "vertexai"
 // New returns the provider that c describes. The error joins a *[FieldError] for each
 // fault of c. What c points to is copied.
 func New(c Config) (*llmproxy.BaseProvider, error) {
-	faults := c.faults()
-	p, err := openai_compatible.Make(openai_compatible.Config{
-		Name: c.name(), Type: Type, BaseURL: c.base(),
-		APIKey: c.APIKey, ClientKeys: c.ClientKeys,
+	p, err := setting.Common{
+		Name: c.name(), BaseURL: c.base(), APIKey: c.APIKey, ClientKeys: c.ClientKeys,
 		Headers: c.Headers, Models: c.Models, Timeout: c.Timeout,
-	}, openai_compatible.Preset{
+	}.Provider(setting.Service{
 		Type: Type, APIPath: "/" + c.version(), KeyHeader: "X-Goog-Api-Key",
 		Models: []string{
 			"gemini-*", "gemma-*", "models/gemini-*", "google/gemini-*", "publishers/*/models/*",
 			"text-embedding-004", "text-embedding-005", "text-multilingual-embedding-*", "imagen-*", "veo-*",
 		},
-	})
-	if err = errors.Join(append(faults, err)...); err != nil {
+	}, c.faults()...)
+	if err != nil {
 		return nil, err
 	}
 	p.Speaks = map[llmproxy.APIType]llmproxy.API{

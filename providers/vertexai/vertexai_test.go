@@ -231,7 +231,7 @@ func TestFaults(t *testing.T) {
 			continue
 		}
 		var got []string
-		for _, e := range flat(err) {
+		for _, e := range err.(interface{ Unwrap() []error }).Unwrap() {
 			fault, ok := errors.AsType[*vertexai.FieldError](e)
 			if !ok || fault.Provider == "" {
 				t.Fatalf("%v: %v", tt.fields, e)
@@ -248,18 +248,6 @@ func TestFaults(t *testing.T) {
 			}
 		}
 	}
-}
-
-// flat returns the errors that err joins.
-func flat(err error) (all []error) {
-	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		return []error{err}
-	}
-	for _, e := range joined.Unwrap() {
-		all = append(all, flat(e)...)
-	}
-	return all
 }
 
 // broken is a source that fails and says too much.
