@@ -21,8 +21,8 @@ type bodyWriter struct {
 }
 
 // events writes a stream, one write and one flush an event.
-func (b *bodyWriter) events(events iter.Seq[event]) error {
-	if b.script.BOM {
+func (b *bodyWriter) events(events iter.Seq[event], f framing) error {
+	if b.script.BOM && f.isSSE() {
 		if err := b.write([]byte("\ufeff")); err != nil {
 			return err
 		}
@@ -31,21 +31,24 @@ func (b *bodyWriter) events(events iter.Seq[event]) error {
 		return errCut
 	}
 	for e := range events {
-		if b.script.Comments {
-			if err := b.flushed(b.script.comment()); err != nil {
+		if b.script.Comments && f.isSSE() {
+			if err := b.flushed(b.script.comment(f)); err != nil {
 				return err
 			}
 		}
 		if err := b.script.BeforeEvent.pass(b.ctx, b.sent); err != nil {
 			return err
 		}
-		if err := b.flushed(b.script.frame(e)); err != nil {
+		if err := b.flushed(b.script.frame(f, b.sent, e)); err != nil {
 			return err
 		}
 		b.sent++
 		if b.cut() {
 			return errCut
 		}
+	}
+	if end := b.script.frameEnd(f); end != nil {
+		return b.flushed(end)
 	}
 	return nil
 }

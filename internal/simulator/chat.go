@@ -16,13 +16,15 @@ type chatCompletion struct {
 	Usage             *completionUsage `json:"usage,omitempty"`
 	ServiceTier       string           `json:"service_tier"`
 	SystemFingerprint string           `json:"system_fingerprint"`
+	PromptFilters     []promptFilter   `json:"prompt_filter_results,omitempty"`
 }
 
 type chatChoice struct {
-	Index        int        `json:"index"`
-	Message      chatAnswer `json:"message"`
-	Logprobs     *struct{}  `json:"logprobs"`
-	FinishReason string     `json:"finish_reason"`
+	Index        int             `json:"index"`
+	Message      chatAnswer      `json:"message"`
+	Logprobs     *struct{}       `json:"logprobs"`
+	FinishReason string          `json:"finish_reason"`
+	Filters      *contentFilters `json:"content_filter_results,omitempty"`
 }
 
 type chatAnswer struct {
@@ -59,10 +61,11 @@ type chatChunk struct {
 }
 
 type chatChunkChoice struct {
-	Index        int       `json:"index"`
-	Delta        chatDelta `json:"delta"`
-	Logprobs     *struct{} `json:"logprobs"`
-	FinishReason *string   `json:"finish_reason"`
+	Index        int             `json:"index"`
+	Delta        chatDelta       `json:"delta"`
+	Logprobs     *struct{}       `json:"logprobs"`
+	FinishReason *string         `json:"finish_reason"`
+	Filters      *contentFilters `json:"content_filter_results,omitempty"`
 }
 
 type chatDelta struct {
@@ -105,6 +108,7 @@ func (a *chatAnswers) object() chatCompletion {
 	object := chatCompletion{
 		ID: a.digest.id("chatcmpl-", 0), Object: "chat.completion", Created: a.digest.time(),
 		Model: a.model, ServiceTier: a.req.tier, SystemFingerprint: fingerprint,
+		PromptFilters: a.promptFilters(),
 	}
 	for i := range a.answers {
 		g := &a.answers[i]
@@ -116,7 +120,7 @@ func (a *chatAnswers) object() chatCompletion {
 			message.Content = new(g.text())
 		}
 		object.Choices = append(object.Choices, chatChoice{
-			Index: i, Message: message, FinishReason: g.finishReason(),
+			Index: i, Message: message, FinishReason: g.finishReason(), Filters: a.filters(),
 		})
 	}
 	if a.script.Report != ReportNone {
@@ -152,9 +156,16 @@ func (a *chatAnswers) events() iter.Seq[event] {
 		u := newUsageReporter(a.call, a.req.common, a.req.prompt.tokens, a.answers)
 		emit := func(choice chatChunkChoice, words int64) bool {
 			chunk := a.chunk()
+			choice.Filters = a.filters()
 			chunk.Choices = []chatChunkChoice{choice}
 			chunk.Usage, chunk.XGroq = u.chunk(words, choice.FinishReason != nil)
 			return yield(event{data: encode(chunk)})
+		}
+		if a.api == Azure {
+			prelude := azurePrelude{Choices: []struct{}{}, PromptFilters: a.promptFilters()}
+			if !yield(event{data: encode(prelude)}) {
+				return
+			}
 		}
 		for i := range a.answers {
 			if !a.choice(i, emit) {

@@ -29,3 +29,9 @@ func (d digest) id(prefix string, n int) string {
 func (d digest) time() int64 {
 	return 1_790_000_000 + int64(binary.BigEndian.Uint32(d[:])%5_000_000)
 }
+
+// uuid returns the n-th id in the form of a UUID.
+func (d digest) uuid(n int) string {
+	hex := d.id("", n) + "00000000"
+	return hex[:8] + "-" + hex[8:12] + "-4" + hex[13:16] + "-8" + hex[17:20] + "-" + hex[20:32]
+}

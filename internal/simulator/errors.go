@@ -14,6 +14,9 @@ type fault struct {
 	param   string // error.param; "" is null
 	message string
 	allow   string // header of a 405
+
+	name       string // of the error where OpenAI's words do not apply; "": that of the status
+	retryAfter string // seconds, where the body says it
 }
 
 func (f *fault) Error() string { return fmt.Sprintf("%d %s: %s", f.status, f.kind, f.message) }
@@ -42,14 +45,6 @@ func (f *fault) detail() errorDetail {
 	return errorDetail{Message: f.message, Type: f.kind, Param: orNull(f.param), Code: orNull(f.code)}
 }
 
-func (f *fault) reply() reply {
-	rep := jsonReply(f.status, errorBody{f.detail()})
-	if f.allow != "" {
-		rep.header.Set("Allow", f.allow)
-	}
-	return rep
-}
-
 // badRequest is a 400 about one parameter.
 func badRequest(code, param, format string, args ...any) *fault {
 	return &fault{
@@ -68,6 +63,9 @@ func notFound(code, param, format string, args ...any) *fault {
 	return f
 }
 
+// statusOverloaded is Anthropic's way to say that it cannot take more requests.
+const statusOverloaded = 529
+
 // scripted returns the fault of a status, as OpenAI words it.
 func scripted(status int) *fault {
 	f := &fault{status: status, kind: "invalid_request_error", message: http.StatusText(status) + "."}
@@ -81,6 +79,9 @@ func scripted(status int) *fault {
 	case http.StatusNotFound:
 		f.code, f.param = "model_not_found", "model"
 		f.message = "The model does not exist or you do not have access to it."
+	case statusOverloaded:
+		f.kind, f.code = "server_error", "overloaded"
+		f.message = "Overloaded. Please try again later."
 	case http.StatusTooManyRequests:
 		f.kind, f.code = "requests", "rate_limit_exceeded"
 		f.message = "Rate limit reached. Please try again later."

@@ -1,10 +1,50 @@
 package simulator
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
-// frame returns e as the bytes of a server-sent event, in the form that s wants.
-func (s *Script) frame(e event) []byte {
-	end, space := s.lineEnd(), " "
+// framing is how a stream delimits its events.
+type framing int
+
+const (
+	sse       framing = iota // server-sent events
+	sseCRLF                  // the same with Google's line ends
+	jsonArray                // one array, element by element
+	awsFrames                // AWS's binary event stream
+)
+
+// frame returns e, which comes after n others, as bytes in the form that s wants.
+func (s *Script) frame(f framing, n int, e event) []byte {
+	switch f {
+	case jsonArray:
+		if n == 0 {
+			return slices.Concat([]byte("["), e.data, []byte("\n"))
+		}
+		return slices.Concat([]byte(","+s.lineEnd(sseCRLF)), e.data, []byte("\n"))
+	case awsFrames:
+		frame := awsFrame(e)
+		if s.BadChecksum != nil && *s.BadChecksum == n {
+			frame[len(frame)-1] ^= 1
+		}
+		return frame
+	default:
+		return s.sseFrame(f, e)
+	}
+}
+
+// frameEnd returns what follows the last event.
+func (s *Script) frameEnd(f framing) []byte {
+	if f == jsonArray && !s.Unfinished {
+		return []byte("]")
+	}
+	return nil
+}
+
+// sseFrame returns e as a server-sent event.
+func (s *Script) sseFrame(f framing, e event) []byte {
+	end, space := s.lineEnd(f), " "
 	if s.NoSpace {
 		space = ""
 	}
@@ -32,13 +72,20 @@ func (s *Script) lines(data []byte) [][]byte {
 }
 
 // comment returns a comment that keeps a connection busy.
-func (s *Script) comment() []byte {
-	return []byte(": keep-alive" + s.lineEnd() + s.lineEnd())
+func (s *Script) comment(f framing) []byte {
+	return []byte(": keep-alive" + s.lineEnd(f) + s.lineEnd(f))
 }
 
-func (s *Script) lineEnd() string {
-	if s.LineEnd == "" {
+// isSSE reports whether f is one of server-sent events.
+func (f framing) isSSE() bool { return f == sse || f == sseCRLF }
+
+func (s *Script) lineEnd(f framing) string {
+	switch {
+	case s.LineEnd != "":
+		return s.LineEnd
+	case f == sseCRLF:
+		return "\r\n"
+	default:
 		return "\n"
 	}
-	return s.LineEnd
 }

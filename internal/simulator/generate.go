@@ -28,6 +28,18 @@ type generation struct {
 
 func (g *generation) text() string { return strings.Join(g.deltas, "") }
 
+// thought is what a model that thinks shows of it, in the APIs where it does. It counts
+// ReasoningTokens.
+const thought = "Let me think about what was said."
+
+// thoughts are the pieces of the thought; none where there was none.
+func (g *generation) thoughts() []string {
+	if g.reasoning == 0 {
+		return nil
+	}
+	return deltas(thought)
+}
+
 // generate answers p as the rules of the package and s want it.
 func (s *Script) generate(p *prompt) generation {
 	var g generation
@@ -85,9 +97,13 @@ func repeated(words []string, n int) []string {
 	return out
 }
 
-// usage adds up what p and its answers consumed.
+// usage adds up what a prompt of so many tokens and its answers consumed.
 func (s *Script) usage(tokens int64, answers []generation) Usage {
-	u := Usage{Prompt: tokens, Cached: cached(tokens)}
+	return s.total(Usage{Prompt: tokens, Cached: cached(tokens)}, answers)
+}
+
+// total adds to u what the answers consumed.
+func (s *Script) total(u Usage, answers []generation) Usage {
 	for i := range answers {
 		u.Completion += answers[i].tokens
 		u.Reasoning += answers[i].reasoning

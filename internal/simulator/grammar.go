@@ -34,12 +34,13 @@ const (
 //	huge                    one delta of 3 MiB; huge=BYTES
 //	json-bytes=N            a JSON answer of N bytes
 //	end=incomplete          also end=failed, end=error
-//	usage=none              also finish, x_groq, every, null-choices
+//	usage=none              also finish, x_groq, every, null-choices, start
 //	prompt-tokens=N         state this count; also cached-tokens, cache-write-tokens,
-//	                        completion-tokens, reasoning-tokens
+//	                        cache-write-1h-tokens, completion-tokens, reasoning-tokens
 //	no-done, done           without [DONE]; with it (Responses)
-//	keepalive               a keepalive event (Responses)
-//	eol=crlf, eol=cr        line ends of the stream
+//	keepalive               a keepalive event (Responses), one more ping (Messages)
+//	eol=crlf                line ends of the stream; also eol=cr, eol=lf
+//	bad-crc                 the first frame of AWS's event stream; bad-crc=N: after N others
 //	piece                   flush every byte; piece=N: every N bytes
 //	no-space, multi-line, comments, bom, gzip, trailers, cookies, hop-by-hop
 func ParseScript(header string, base Script) (Script, error) {
@@ -107,13 +108,15 @@ func (p *scriptWord) apply(s *Script) {
 	case "end":
 		s.Ending = Ending(p.choice("incomplete", "failed", "error"))
 	case "usage":
-		s.Report = Report(p.choice("none", "finish", "x_groq", "every", "null-choices"))
+		s.Report = Report(p.choice("none", "finish", "x_groq", "every", "null-choices", "start"))
 	case "prompt-tokens":
 		s.Counts.Prompt = p.count()
 	case "cached-tokens":
 		s.Counts.Cached = p.count()
 	case "cache-write-tokens":
 		s.Counts.CacheWrite = p.count()
+	case "cache-write-1h-tokens":
+		s.Counts.CacheWrite1h = p.count()
 	case "completion-tokens":
 		s.Counts.Completion = p.count()
 	case "reasoning-tokens":
@@ -125,7 +128,9 @@ func (p *scriptWord) apply(s *Script) {
 	case "keepalive":
 		s.KeepAlive = p.flag()
 	case "eol":
-		s.LineEnd = []string{"", "\r\n", "\r"}[p.choice("crlf", "cr")]
+		s.LineEnd = []string{"", "\r\n", "\r", "\n"}[p.choice("crlf", "cr", "lf")]
+	case "bad-crc":
+		s.BadChecksum = new(int(p.number(0, 0, maxEvents)))
 	case "piece":
 		s.PieceBytes = int(p.number(1, 1, maxHuge))
 	case "no-space":

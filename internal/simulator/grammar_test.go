@@ -68,7 +68,7 @@ func TestParseScript(t *testing.T) {
 		"cut-bytes=-1":    "cut-bytes=-1: want a number from 0 to 4294967296",
 		"cut-bytes":       "cut-bytes=: want a number from 0 to 4294967296",
 		"end=now":         "end=now: want one of incomplete, failed, error",
-		"eol=lf":          "eol=lf: want one of crlf, cr",
+		"eol=nl":          "eol=nl: want one of crlf, cr, lf",
 		"delay=5":         "delay=5: want a duration such as 200ms",
 		"pace=-1s":        "pace=-1s: want a duration such as 200ms",
 		"code":            "code wants a value",

@@ -8,9 +8,10 @@ import (
 const badGatewayPage = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n" +
 	"<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n</body>\r\n</html>\r\n"
 
-// refusal is what s answers in place of the API.
-func (s *Script) refusal() reply {
+// refusal is what c's script answers in place of the API.
+func (c *call) refusal() reply {
 	var rep reply
+	s := &c.script
 	switch {
 	case s.Redirect != "":
 		rep = bytesReply(http.StatusTemporaryRedirect, "text/plain; charset=utf-8", nil)
@@ -25,12 +26,18 @@ func (s *Script) refusal() reply {
 	default:
 		f := scripted(s.Status)
 		if s.Code != "" {
-			f.code = s.Code
+			f.code, f.name = s.Code, s.Code
 		}
 		if s.Code == "insufficient_quota" {
 			f.kind, f.message = s.Code, "You have spent your quota. Waiting does not help."
 		}
-		rep = f.reply()
+		if c.errors.isGoogle() {
+			f.retryAfter = s.RetryAfter
+		}
+		rep = c.fault(f)
+		if f.retryAfter != "" {
+			return rep // nothing of it is in the header
+		}
 	}
 	for name, value := range map[string]string{
 		"Retry-After":    s.RetryAfter,
@@ -42,8 +49,13 @@ func (s *Script) refusal() reply {
 		}
 	}
 	if s.Status == http.StatusTooManyRequests && !strings.HasPrefix(s.Code, "insufficient") {
-		rep.header.Set("X-Ratelimit-Remaining-Requests", "0")
-		rep.header.Set("X-Ratelimit-Reset-Requests", "1s")
+		switch c.api {
+		case OpenAI, Azure:
+			rep.header.Set("X-Ratelimit-Remaining-Requests", "0")
+			rep.header.Set("X-Ratelimit-Reset-Requests", "1s")
+		case Anthropic:
+			rep.header.Set("Anthropic-Ratelimit-Requests-Remaining", "0")
+		}
 	}
 	return rep
 }

@@ -5,22 +5,26 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"strings"
 )
 
-// event is one event of a stream. data is one line of JSON or [DONE].
+// event is one event of a stream. data is JSON, or [DONE]; of server-sent events one
+// line.
 type event struct {
 	name string // "" leaves the event line out
+	kind string // of AWS's frames: exception, error; "" is event
 	data []byte
 }
 
 // reply is an answer before it takes the form that a script gives it: a stream of
 // events, or else a body of size bytes.
 type reply struct {
-	status int
-	header http.Header
-	events iter.Seq[event]
-	body   io.Reader
-	size   int64
+	status  int
+	header  http.Header
+	events  iter.Seq[event]
+	framing framing // of the events
+	body    io.Reader
+	size    int64
 }
 
 func bytesReply(status int, contentType string, body []byte) reply {
@@ -47,12 +51,16 @@ func streamReply(events iter.Seq[event]) reply {
 func (r *reply) pad(n int64) {
 	const open, end = `{"padding":"`, `",`
 	room := n - r.size - int64(len(open)+len(end)-1)
-	if r.body == nil || r.header.Get("Content-Type") != "application/json" || room < 0 {
+	if r.body == nil || !strings.HasPrefix(r.header.Get("Content-Type"), "application/json") || room < 0 {
 		return
 	}
 	var brace [1]byte
-	if _, err := io.ReadFull(r.body, brace[:]); err != nil || brace[0] != '{' {
-		panic("simulator: a JSON answer is not an object")
+	if _, err := io.ReadFull(r.body, brace[:]); err != nil {
+		panic("simulator: a JSON answer is empty")
+	}
+	if brace[0] != '{' {
+		r.body = io.MultiReader(bytes.NewReader(brace[:]), r.body)
+		return
 	}
 	r.body = io.MultiReader(
 		bytes.NewReader([]byte(open)), io.LimitReader(xs{}, room), bytes.NewReader([]byte(end)), r.body)

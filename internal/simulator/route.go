@@ -2,11 +2,12 @@ package simulator
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 )
 
-// route is one operation of the API.
+// route is one operation of an API.
 type route struct {
 	pattern string // segments in braces stand for one segment, with ... for the rest
 	method  string
@@ -14,8 +15,43 @@ type route struct {
 	serve   func(*Server, *call) (reply, error)
 }
 
-// routes returns the operations; of two that match, the first counts.
-func routes() []route {
+// routes returns the operations of a; of two that match, the first counts.
+func (a API) routes() []route {
+	switch a {
+	case OpenAI:
+		return openAIRoutes()
+	case Azure:
+		return azureRoutes()
+	case Anthropic:
+		return []route{
+			{"/v1/messages", http.MethodPost, false, (*Server).messages},
+			{"/v1/messages/count_tokens", http.MethodPost, false, (*Server).countMessages},
+			{"/v1/models", http.MethodGet, false, (*Server).listAnthropicModels},
+			{"/v1/models/{model...}", http.MethodGet, false, (*Server).retrieveAnthropicModel},
+		}
+	case Gemini:
+		return geminiRoutes()
+	case Vertex:
+		return vertexRoutes()
+	case Bedrock:
+		return []route{
+			{"/model/{model}/converse", http.MethodPost, false, (*Server).converse},
+			{"/model/{model}/converse-stream", http.MethodPost, false, (*Server).converseStream},
+			{"/model/{model}/invoke", http.MethodPost, false, (*Server).invoke},
+			{"/model/{model}/invoke-with-response-stream", http.MethodPost, false, (*Server).invokeStream},
+			{"/model/{model}/count-tokens", http.MethodPost, false, (*Server).countBedrock},
+		}
+	case Cohere:
+		return []route{
+			{"/v2/chat", http.MethodPost, false, (*Server).cohereChat},
+			{"/v2/embed", http.MethodPost, false, (*Server).cohereEmbed},
+			{"/v2/rerank", http.MethodPost, false, (*Server).cohereRerank},
+		}
+	}
+	return nil
+}
+
+func openAIRoutes() []route {
 	return []route{
 		{"/chat/completions", http.MethodPost, false, (*Server).chat},
 		{"/completions", http.MethodPost, false, (*Server).completions},
@@ -41,18 +77,17 @@ func routes() []route {
 // route finds the route of c and notes its parameters.
 func (s *Server) route(c *call) (*route, error) {
 	var allowed []string
-	for _, base := range s.basePaths {
-		rest, ok := strings.CutPrefix(c.URL.Path, base)
-		if !ok || !strings.HasPrefix(rest, "/") {
-			continue
-		}
-		for _, rt := range routes() {
+	for _, rest := range s.rests(c) {
+		for _, rt := range c.api.routes() {
 			params, ok := match(rt.pattern, rest)
-			if !ok || isLiteral(rest) && strings.Contains(rt.pattern, "{") {
+			if !ok || c.isLiteral(rest, rt.pattern) {
 				continue
 			}
 			if rt.method == c.Method {
 				c.operation, c.params = rt.method+" "+rt.pattern, params
+				if c.api == Bedrock {
+					unescape(params)
+				}
 				return &rt, nil
 			}
 			if !slices.Contains(allowed, rt.method) {
@@ -69,10 +104,32 @@ func (s *Server) route(c *call) (*route, error) {
 	return nil, notFound("", "", "Unknown request URL: %s %s.", c.Method, c.URL.Path)
 }
 
+// rests returns the paths that c's may mean to the routes of its API.
+func (s *Server) rests(c *call) []string {
+	if c.api != OpenAI || c.base != "" {
+		return []string{c.rest}
+	}
+	var rests []string
+	for _, base := range s.basePaths {
+		rest, ok := strings.CutPrefix(c.rest, base)
+		if ok && strings.HasPrefix(rest, "/") {
+			rests = append(rests, rest)
+		}
+	}
+	return rests
+}
+
 // isLiteral reports whether path is an operation of its own although it looks like the
-// id of a response.
-func isLiteral(path string) bool {
-	return path == "/responses/input_tokens" || path == "/responses/compact"
+// id that pattern has room for.
+func (c *call) isLiteral(path, pattern string) bool {
+	switch {
+	case !strings.Contains(pattern, "{"):
+		return false
+	case c.api.isGoogle():
+		return strings.Contains(path, ":") && !strings.Contains(pattern, ":")
+	default:
+		return strings.HasSuffix(path, "/responses/input_tokens") || strings.HasSuffix(path, "/responses/compact")
+	}
 }
 
 // match compares path with pattern.
@@ -81,9 +138,10 @@ func match(pattern, path string) (map[string]string, bool) {
 	for pattern != "" && path != "" {
 		var want, got string
 		want, pattern = segment(pattern)
-		if name, ok := strings.CutSuffix(want, "...}"); ok {
-			params[name[1:]] = path[1:]
-			return params, len(path) > 1
+		if name, verb, ok := strings.Cut(want, "...}"); ok {
+			value, ok := strings.CutSuffix(path[1:], verb)
+			params[name[1:]] = value
+			return params, ok && value != ""
 		}
 		got, path = segment(path)
 		switch {
@@ -103,4 +161,13 @@ func segment(path string) (first, rest string) {
 		return path[:i], path[i:]
 	}
 	return path, ""
+}
+
+// unescape undoes the percent-encoding of params, which came out of a path that holds.
+func unescape(params map[string]string) {
+	for name, value := range params {
+		if plain, err := url.PathUnescape(value); err == nil {
+			params[name] = plain
+		}
+	}
 }

@@ -14,8 +14,8 @@ type Script struct {
 
 	// A refusal in place of the answer.
 	Status       int    // an error of this status; 502 comes as HTML
-	Code         string // replaces error.code; insufficient_quota is also the type
-	RetryAfter   string // header retry-after
+	Code         string // replaces error.code, or the name of the error; insufficient_quota is also the type
+	RetryAfter   string // header retry-after; of Google's APIs RetryInfo in the body
 	RetryAfterMS string // header retry-after-ms
 	ShouldRetry  string // header x-should-retry
 	Redirect     string // 307 (or Status) to this URL
@@ -44,7 +44,7 @@ type Script struct {
 	JSONBytes int64  // a JSON answer grows to exactly so many bytes by a first member "padding"
 
 	// How the bytes look.
-	LineEnd    string // of a stream: "\n" if empty, "\r\n", "\r"
+	LineEnd    string // of a stream: "\n", "\r\n", "\r"; empty: as the API has it
 	PieceBytes int    // flush after each so many bytes
 	NoSpace    bool   // "data:{" instead of "data: {"
 	MultiLine  bool   // JSON spread over three data lines
@@ -54,6 +54,8 @@ type Script struct {
 	Trailers   bool   // X-Sim-Bytes and X-Sim-Sha256 of the body before compression
 	Cookies    bool   // two Set-Cookie fields
 	HopByHop   bool   // Connection and fields that must not be forwarded
+
+	BadChecksum *int // the frame of AWS's event stream after so many others has a wrong CRC
 }
 
 // Ending is how a generation ends.
@@ -62,28 +64,30 @@ type Ending int
 // The endings. All but the first break off after half of the text.
 const (
 	EndAsAsked    Ending = iota
-	EndIncomplete        // response.incomplete; finish_reason length
-	EndFailed            // response.failed with usage; elsewhere as EndError
-	EndError             // an error event, then a clean end; 500 where the answer is no stream
+	EndIncomplete        // response.incomplete; finish_reason length, and its like
+	EndFailed            // response.failed with usage; Bedrock's error frame; elsewhere as EndError
+	EndError             // an error event, or an exception frame, then a clean end; 500 where the answer is no stream
 )
 
 // Report is where an answer reports its usage.
 type Report int
 
 // The places. Those after ReportNone concern streams of Chat Completions and
-// Completions, and do not wait to be asked by include_usage.
+// Completions, and do not wait to be asked by include_usage; ReportStart and
+// ReportFinish those of Messages, ReportFinish that of generateContent too.
 const (
 	ReportAsAsked     Report = iota
 	ReportNone               // nowhere, asked for or not
-	ReportFinish             // on the finish chunk, beside its choices
+	ReportFinish             // on the finish chunk, beside its choices; message_start states zeros
 	ReportXGroq              // in x_groq of the finish chunk
 	ReportEvery              // on every chunk, growing
 	ReportNullChoices        // on a chunk of its own whose choices are null
+	ReportStart              // message_delta states the output alone
 )
 
 // Counts replaces counts of a usage; nil leaves a count as the rules have it.
 type Counts struct {
-	Prompt, Cached, CacheWrite, Completion, Reasoning *int64
+	Prompt, Cached, CacheWrite, CacheWrite1h, Completion, Reasoning *int64
 }
 
 func (c Counts) apply(u Usage) Usage {
@@ -95,6 +99,7 @@ func (c Counts) apply(u Usage) Usage {
 	set(&u.Prompt, c.Prompt)
 	set(&u.Cached, c.Cached)
 	set(&u.CacheWrite, c.CacheWrite)
+	set(&u.CacheWrite1h, c.CacheWrite1h)
 	set(&u.Completion, c.Completion)
 	set(&u.Reasoning, c.Reasoning)
 	return u

@@ -51,16 +51,7 @@ func (c *call) send(w http.ResponseWriter, rep reply) error {
 // setHeader fills h.
 func (c *call) setHeader(h http.Header, rep reply) {
 	s := &c.script
-	h.Set("X-Request-Id", c.digest.id("req_", 0))
-	h.Set("Openai-Processing-Ms", "12")
-	h.Set("Openai-Version", "2020-10-01")
-	h.Set("Openai-Organization", "org-simulated")
-	h.Set("X-Ratelimit-Limit-Requests", "10000")
-	h.Set("X-Ratelimit-Limit-Tokens", "2000000")
-	h.Set("X-Ratelimit-Remaining-Requests", "9999")
-	h.Set("X-Ratelimit-Remaining-Tokens", "1999000")
-	h.Set("X-Ratelimit-Reset-Requests", "6ms")
-	h.Set("X-Ratelimit-Reset-Tokens", "30ms")
+	c.setAPIHeader(h)
 	for name, values := range rep.header {
 		h[name] = values
 	}
@@ -146,7 +137,7 @@ func (c *call) sendBody(ctx context.Context, o *out, rep reply) (checksum, error
 	}
 	var err error
 	if rep.events != nil {
-		err = b.events(rep.events)
+		err = b.events(rep.events, rep.framing)
 	} else {
 		err = b.copy(rep.body, rep.size)
 	}

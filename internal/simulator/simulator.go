@@ -7,17 +7,25 @@ import (
 )
 
 // Options says what a [Server] is like. The zero value takes any key, serves
-// [DefaultModels] and behaves.
+// [DefaultModelsOf] each API and behaves.
 type Options struct {
-	// APIKey must come as a bearer token. Empty: no key is asked for.
+	// APIKey must come the way the API asks for it: as a bearer token, or in x-api-key,
+	// api-key or x-goog-api-key. Empty: no key is asked for, except by Bedrock, which
+	// wants some Authorization.
 	APIKey string
-	// Models are the models it has. Nil: DefaultModels.
+	// AWS are the credentials with which requests may be signed.
+	AWS AWSCredentials
+	// NoQueryKey refuses Gemini's ?key=, with 400, so that a key in a URL is seen.
+	NoQueryKey bool
+	// Models are the models that every API has. Nil: DefaultModelsOf the API.
 	Models []Model
 	// AnyModel serves every other model too, under the name it is asked for.
 	AnyModel bool
-	// BasePaths are the paths below which the API is served. Nil: /v1, /openai/v1,
+	// BasePaths are the paths below which OpenAI's API is served. Nil: /v1, /openai/v1,
 	// /api/v1, /inference/v1, and none at all.
 	BasePaths []string
+	// Mounts are the paths below which the APIs are served. Nil: DefaultMounts.
+	Mounts []Mount
 	// Script says how the answer to a request misbehaves; the header X-Simulate adds to
 	// it. It is called by many goroutines at once. Nil: only the header counts.
 	Script func(*http.Request) Script
@@ -32,8 +40,8 @@ type Options struct {
 // Server is the simulated provider. Any number of goroutines may use it.
 type Server struct {
 	options   Options
-	models    []Model
 	basePaths []string
+	mounts    []Mount // the longest path first
 	recorder  recorder
 	responses responseStore
 	files     fileStore
@@ -53,10 +61,10 @@ func New(o Options) *Server {
 	if o.KeepBytes == 0 {
 		o.KeepBytes = 64 << 20
 	}
-	s := &Server{options: o, models: o.Models, basePaths: o.BasePaths}
-	if s.models == nil {
-		s.models = DefaultModels()
+	if o.Mounts == nil {
+		o.Mounts = DefaultMounts()
 	}
+	s := &Server{options: o, basePaths: o.BasePaths, mounts: sorted(o.Mounts)}
 	if s.basePaths == nil {
 		s.basePaths = []string{"/v1", "/openai/v1", "/api/v1", "/inference/v1", ""}
 	}
@@ -69,8 +77,13 @@ type call struct {
 	*http.Request
 	reader    io.Reader // the request's body, recorded and bounded
 	script    Script
+	api       API
+	errors    API               // whose shape an error has; api unless a handler decides
+	base      string            // the path of the mount
+	rest      string            // the path below it, of Bedrock percent-encoded
 	operation string            // the pattern of the route, without the base path
 	params    map[string]string // what the pattern's segments in braces stand for
+	signed    bool              // with a signature that is to be verified
 	body      []byte            // of a JSON request
 	digest    digest
 	departed  func() // notes that the client has left
@@ -86,9 +99,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		digest:   digestOf(r.Method+" "+r.RequestURI, nil),
 		departed: entry.depart,
 	}
+	c.api, c.base, c.rest = s.locate(r)
+	c.errors = c.api
 	rep, err := s.answer(w, c, entry)
 	if f, ok := errors.AsType[*fault](err); ok {
-		rep, err = f.reply(), nil
+		rep, err = c.fault(f), nil
 	}
 	if err != nil {
 		c.departed() // it did not finish its request
@@ -129,10 +144,12 @@ func (s *Server) answer(w http.ResponseWriter, c *call, entry *entry) (reply, er
 	case err != nil:
 		return reply{}, err
 	case route == nil:
-		return c.script.refusal(), nil
-	default:
-		return route.serve(s, c)
+		return c.refusal(), nil
 	}
+	if err := s.verify(c); err != nil {
+		return reply{}, err
+	}
+	return route.serve(s, c)
 }
 
 // admit finds c's route, if the caller may take it.
@@ -141,7 +158,7 @@ func (s *Server) admit(c *call) (*route, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.authorize(c.Request); err != nil {
+	if err := s.authorize(c); err != nil {
 		return nil, err
 	}
 	if coding := c.Header.Get("Content-Encoding"); coding != "" && coding != "identity" {
@@ -161,7 +178,7 @@ func (s *Server) readBody(c *call, wanted bool) error {
 			err = &http.MaxBytesError{Limit: s.options.MaxBody}
 		}
 		if len(c.body) > 0 {
-			c.digest = digestOf(c.operation, c.body)
+			c.digest = digestOf(c.operation+c.params["model"], c.body)
 		}
 	} else {
 		_, err = io.Copy(io.Discard, c.reader)

@@ -2,16 +2,20 @@ package simulator
 
 import "strings"
 
-// ReasoningTokens is what a model with "reason" in its name thinks before it answers.
+// ReasoningTokens is what a model with "reason" or "think" in its name thinks before it
+// answers.
 const ReasoningTokens = 64
 
 // replyWords is how much of the prompt a reply repeats.
 const replyWords = 32
 
-// Usage is what an answer reports, in tokens. Cached and CacheWrite are inside Prompt,
-// Reasoning is inside Completion.
+// Usage is what an answer reports, in tokens, whatever the API adds up or keeps apart.
+// Cached and CacheWrite are inside Prompt, CacheWrite1h is inside CacheWrite, Reasoning
+// is inside Completion.
 type Usage struct {
-	Prompt, Cached, CacheWrite, Completion, Reasoning int64
+	Prompt, Cached, CacheWrite, CacheWrite1h, Completion, Reasoning int64
+
+	SearchUnits int64 // of a rerank
 }
 
 // Total returns Prompt + Completion.
@@ -52,7 +56,9 @@ func cached(prompt int64) int64 {
 }
 
 // reasons reports whether model thinks before it answers.
-func reasons(model string) bool { return strings.Contains(model, "reason") }
+func reasons(model string) bool {
+	return strings.Contains(model, "reason") || strings.Contains(model, "think")
+}
 
 // deltas cuts text before its spaces, so that the parts joined are text again.
 func deltas(text string) []string {
@@ -66,4 +72,18 @@ func deltas(text string) []string {
 		text = text[end:]
 	}
 	return parts
+}
+
+// relevance returns which part of the words of query document has.
+func relevance(query, document string) float64 {
+	total, found := CountTokens(query), 0
+	for word := range strings.FieldsSeq(query) {
+		if hasWord(document, word) {
+			found++
+		}
+	}
+	if total == 0 {
+		return 0
+	}
+	return float64(found) / float64(total)
 }

@@ -91,6 +91,9 @@ func (p *property) example(prompt string) any {
 	if kinds, ok := kind.([]any); ok && len(kinds) > 0 {
 		kind = kinds[0]
 	}
+	if name, ok := kind.(string); ok {
+		kind = strings.ToLower(name) // Google writes STRING
+	}
 	switch kind {
 	case "integer", "number":
 		return 1
