@@ -204,12 +204,18 @@ func TestExchangeIsLogged(t *testing.T) {
 // After stop nothing new is taken, and the running stream arrives to its last byte.
 func TestShutdownWaitsForStreams(t *testing.T) {
 	t.Parallel()
-	for _, proto := range []string{"HTTP/1.1", "HTTP/2.0"} {
-		t.Run(proto, func(t *testing.T) {
+	for _, tt := range []struct {
+		proto  string
+		secure bool
+	}{{"HTTP/1.1", false}, {"HTTP/2.0", false}, {"HTTP/1.1", true}, {"HTTP/2.0", true}} {
+		proto := tt.proto
+		t.Run(fmt.Sprintf("%s, TLS %t", proto, tt.secure), func(t *testing.T) {
 			t.Parallel()
 			release := make(chan struct{})
-			r := start(t, gated(release), nil)
-			if proto == "HTTP/2.0" {
+			var r *running
+			if tt.secure {
+				r = startTLS(t, gated(release), proto)
+			} else if r = start(t, gated(release), nil); proto == "HTTP/2.0" {
 				r.speakHTTP2()
 			}
 			resp := r.post(t, true)

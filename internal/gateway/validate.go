@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/llmproxy/llmproxy/providers/anthropic"
+	"github.com/llmproxy/llmproxy"
 	"github.com/llmproxy/llmproxy/providers/openai_compatible"
 )
 
@@ -18,9 +18,13 @@ import (
 func (c *Config) validate(d *decoder) {
 	c.validateListener(d)
 	c.validateTLS(d)
+	var built []llmproxy.Provider
 	for i := range c.Providers {
-		c.validateProvider(d, &c.Providers[i])
+		if p := c.validateProvider(d, &c.Providers[i]); p != nil {
+			built = append(built, p)
+		}
 	}
+	c.validatePrefixes(d, built)
 	if c.Fallback != "" && !slices.ContainsFunc(c.Providers, func(p ProviderConfig) bool { return p.Name == c.Fallback }) {
 		d.fault("fallback", d.at("fallback"), "fallback: no provider is named %q%s", shown(d, "fallback", c.Fallback), suggest(c.Fallback, c.providerNames()))
 	}
@@ -59,23 +63,24 @@ func (c *Config) validateListener(d *decoder) {
 	}
 }
 
-func (c *Config) validateProvider(d *decoder, p *ProviderConfig) {
+// validateProvider returns the provider that p describes, nil if that cannot be made.
+func (c *Config) validateProvider(d *decoder, p *ProviderConfig) llmproxy.Provider {
 	path := "providers." + p.Name
 	if reason := refuseName(p.Name); reason != "" {
 		d.fault(path, d.keys[path], "providers: %s %s", quoteKey(p.Name), reason)
-		return
+		return nil
 	}
 	t, ok := findType(p.Type)
 	switch {
 	case d.faultyBelow(path + ".type"):
-		return
+		return nil
 	case !ok && p.Type == p.Name && d.values[path+".type"] == (shownPlace{}):
 		d.fault(path, d.keys[path], "%s: its name is no type of provider, so it needs one: write type: openai_compatible and base_url for a service that speaks OpenAI's API%s",
 			path, suggest(p.Name, typeNames()))
-		return
+		return nil
 	case !ok:
 		d.fault(path+".type", d.at(path+".type"), "%s.type: %q is no provider type%s", path, shown(d, path+".type", p.Type), suggest(p.Type, typeNames()))
-		return
+		return nil
 	}
 	d.validateKeys(path, t)
 	for i, pattern := range p.Models {
@@ -84,13 +89,43 @@ func (c *Config) validateProvider(d *decoder, p *ProviderConfig) {
 			d.fault(at, d.at(at), "%s.models: a pattern is the name of a model, in which * stands for any characters; spaces have no place in it", path)
 		}
 	}
-	if _, err := t.build(*p); err != nil {
+	built, err := t.build(*p)
+	if err != nil {
 		d.providerFaults(path, p, err)
+		built = nil // and no nil pointer in an interface
 	}
 	d.validateKey(path, p, t)
 	if c.isOwnAddress(p) {
 		base := path + ".base_url"
 		d.fault(base, d.at(base), "%s: this is where the gateway itself listens; give one of the two another port", base)
+	}
+	return built
+}
+
+// validatePrefixes refuses names that are another provider's prefix on models, and warns
+// of prefixes that two have.
+func (c *Config) validatePrefixes(d *decoder, built []llmproxy.Provider) {
+	first := map[string]string{}
+	for _, p := range built {
+		var elsewhere []string
+		for _, prefix := range p.Routing().Prefixes {
+			path := "providers." + prefix
+			if prefix != p.Name() && slices.Contains(c.providerNames(), prefix) {
+				d.fault(path, d.keys[path], "providers: %q is a prefix on the models of %s as well: choose another name", prefix, p.Name())
+			}
+			if other, taken := first[prefix]; taken {
+				elsewhere = append(elsewhere, fmt.Sprintf("%s/ go to %s", prefix, other))
+			} else {
+				first[prefix] = p.Name()
+			}
+		}
+		if len(elsewhere) > 0 {
+			at := d.keys["providers."+p.Name()]
+			c.Warnings = append(c.Warnings, Fault{
+				File: d.file, Line: at.line, Column: at.column, Source: at.source,
+				Message: fmt.Sprintf("providers.%s: models that begin with %s, which comes first in the file", p.Name(), strings.Join(elsewhere, ", with ")),
+			})
+		}
 	}
 }
 
@@ -140,35 +175,24 @@ func (d *decoder) providerFaults(path string, p *ProviderConfig, err error) {
 		each = joined.Unwrap()
 	}
 	for _, err := range each {
-		field, problem, ok := fieldFault(err)
+		f, ok := errors.AsType[*openai_compatible.FieldError](err)
 		if !ok {
 			d.fault(path, d.at(path), "%s: %v", path, err)
 			continue
 		}
-		at := path + "." + field
+		at := path + "." + f.Field
 		if d.faultyBelow(at) {
 			continue // said already, with its place
 		}
 		name := at
-		if v := p.variables[field]; v != "" {
+		if v := p.variables[f.Field]; v != "" {
 			name = v
 		}
 		if _, ok := d.keys[at]; !ok && d.faultyBelow(path) {
 			continue // what is missing may be what is misspelt
 		}
-		d.fault(at, d.at(at), "%s: %s", name, problem)
+		d.fault(at, d.at(at), "%s: %s", name, f.Problem)
 	}
-}
-
-// fieldFault returns the key that err is about, and what is wrong with it.
-func fieldFault(err error) (field, problem string, ok bool) {
-	if f, ok := errors.AsType[*openai_compatible.FieldError](err); ok {
-		return f.Field, f.Problem, true
-	}
-	if f, ok := errors.AsType[*anthropic.FieldError](err); ok {
-		return f.Field, f.Problem, true
-	}
-	return "", "", false
 }
 
 // validateKey checks as whom the provider is called.
