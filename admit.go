@@ -7,12 +7,6 @@ import (
 // admit reads what routing needs and chooses the provider.
 func (e *run) admit(t target, fixed Provider) *Error {
 	a, r, x := e.a, e.r, e.x
-	if upgrade(r.Header) {
-		return &Error{
-			Status: http.StatusUpgradeRequired, Type: "invalid_request_error", Code: "websocket_not_supported",
-			Message: "no WebSocket is served at this path: use HTTP", NoRetry: true,
-		}
-	}
 	if n := a.limits.Header; n > 0 && headerSize(r.Header) > n {
 		return headersTooLarge(n)
 	}
@@ -27,8 +21,15 @@ func (e *run) admit(t target, fixed Provider) *Error {
 		}
 		x.Route.Provider = p
 	}
+	if upgrade(r.Header) {
+		return &Error{
+			Status: http.StatusUpgradeRequired, Type: "invalid_request_error", Code: "websocket_not_supported",
+			Message: "no WebSocket is served at this path: use HTTP", NoRetry: true,
+		}
+	}
+	e.bodySeen = true
 	if x.Operation.JSON {
-		text, decoded, err := a.readBody(e.sink, r)
+		text, decoded, err := e.readBody()
 		if err != nil {
 			return err
 		}
@@ -38,8 +39,8 @@ func (e *run) admit(t target, fixed Provider) *Error {
 			putBuffer(text)
 			return asError(perr)
 		}
-		body.buffer = text
-		body.hold()
+		body.pooled = true
+		body.users.Store(1)
 		x.Body, e.body = body, body
 		if x.Meta, err = body.metadata(); err != nil {
 			return err
@@ -68,6 +69,9 @@ func (e *run) admit(t target, fixed Provider) *Error {
 			return err
 		}
 		x.settleOn(api)
+	}
+	if api, ok := x.Route.Provider.API(x.Operation.API); ok && api.Parser != nil && x.Body != nil {
+		api.Parser.Parse(x.Body, &x.Meta)
 	}
 	if x.Meta.Stream {
 		x.Transport = TransportSSE

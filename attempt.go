@@ -16,7 +16,28 @@ import (
 // attempt sends the exchange to its provider: resolve, edit, enrich, forward. It is the
 // innermost round trip, and all that depends on the provider is computed here.
 func (e *run) attempt(ctx context.Context, x *Exchange) (*Reply, error) {
-	p := x.Route.Provider
+	ctx, cancel := context.WithCancelCause(ctx)
+	t := &try{x: x, cancel: cancel}
+	if err := e.tries.start(t); err != nil {
+		cancel(errClosed)
+		return nil, err
+	}
+	reply, err := e.send(ctx, t)
+	wanted := e.tries.end(t, err)
+	if err == nil && !wanted {
+		_ = reply.Stream.Close()
+		err = internalError(errTooLate)
+	}
+	if err != nil {
+		cancel(errClosed)
+		return nil, err
+	}
+	return reply, nil
+}
+
+// send makes the call t. The reply's stream ends ctx.
+func (e *run) send(ctx context.Context, t *try) (*Reply, error) {
+	x, p := t.x, t.x.Route.Provider
 	if p == nil {
 		return nil, noProvider(x.Meta.Model)
 	}
@@ -34,14 +55,6 @@ func (e *run) attempt(ctx context.Context, x *Exchange) (*Reply, error) {
 	settings := p.Settings()
 	u.RawQuery = joinQuery(u.RawQuery, upstreamQuery(x.RawQuery, settings))
 	metered := e.a.metering && x.Operation.Metered && api.NewExtractor != nil
-
-	ctx, cancel := context.WithCancelCause(ctx)
-	sent := false
-	defer func() {
-		if !sent {
-			cancel(errClosed)
-		}
-	}()
 	req := (&http.Request{
 		Method: x.Method, URL: u, Host: u.Host,
 		Header:        requestHeader(x.Header, settings.ClientKeys, e.decoded),
@@ -59,62 +72,67 @@ func (e *run) attempt(ctx context.Context, x *Exchange) (*Reply, error) {
 		defer body.release()
 		req.Body, _ = body.open()
 		req.GetBody, req.ContentLength = body.open, body.size
-	case x.Operation.JSON:
-		return nil, internalError(errors.New("the exchange was sent again after its answer had begun"))
 	case x.upload != nil:
-		if e.upload.sent {
+		if e.upload.sent.Swap(true) {
 			return nil, internalError(errors.New("an opaque body was to be sent twice"))
 		}
-		e.upload.sent = true
 		req.Body, req.Trailer = e.upload, e.trailer
 	default:
 		req.ContentLength = 0
 	}
-	if err := p.Enrich(req, x); err != nil {
+	err = p.Enrich(req, x)
+	if err == nil {
+		err = e.begin(ctx, x)
+	}
+	if err != nil {
+		if req.Body != nil {
+			_ = req.Body.Close()
+		}
 		if cause := context.Cause(ctx); cause != nil {
 			return nil, upstreamError(p, cause)
 		}
 		return nil, err
 	}
-	if err := e.begin(ctx, x); err != nil {
+
+	resp, err := e.roundTrip(req, t, cmp.Or(settings.Timeout, e.a.limits.ResponseHeaderTimeout))
+	if err != nil {
 		return nil, err
 	}
-	e.attempts = append(e.attempts, Attempt{Provider: p.Name(), Model: x.UpstreamModel()})
-	at := &e.attempts[len(e.attempts)-1]
-	e.last = x
-
-	timer := time.AfterFunc(math.MaxInt64, func() { cancel(errTooSlow) })
-	if wait := cmp.Or(settings.Timeout, e.a.limits.ResponseHeaderTimeout); wait > 0 {
-		timer.Reset(wait)
-	}
-	resp, err := e.a.transport.RoundTrip(req)
-	timer.Stop()
-	if err != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			err = cause
-		}
-		failure := upstreamError(p, err)
-		if fault := e.upload.blame(); fault != nil {
-			failure = fault
-		}
-		at.Error = failure.Code
-		return nil, failure
-	}
-	at.Status = resp.StatusCode
-	e.rec.ProviderRequestID = providerRequestID(resp.Header)
 	if (resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden) && !settings.ClientKeys {
 		_ = resp.Body.Close()
-		failure := providerAuth(p)
-		at.Error = failure.Code
-		return nil, failure
+		return nil, providerAuth(p)
 	}
-	sent = true
-	stream := newBodyStream(ctx, cancel, resp.Body, e.a.limits.StreamIdleTimeout)
+	stream := newBodyStream(ctx, t.cancel, resp.Body, e.a.limits.StreamIdleTimeout)
 	reply := e.newReply(x, resp, stream)
-	if metered && !e.rec.Unread {
+	if metered && !reply.unread {
 		e.meter(x, reply, stream, api, asked)
 	}
 	return reply, nil
+}
+
+// roundTrip sends req and waits for the header of its answer, at most for wait after the
+// last of the request has gone.
+func (e *run) roundTrip(req *http.Request, t *try, wait time.Duration) (*http.Response, error) {
+	timer := time.AfterFunc(math.MaxInt64, func() { t.cancel(errTooSlow) })
+	defer timer.Stop()
+	if wait > 0 {
+		timer.Reset(wait)
+		e.upload.onProgress(func() { timer.Reset(wait) })
+		defer e.upload.onProgress(nil)
+	}
+	t.called = true
+	resp, err := e.a.transport.RoundTrip(req)
+	if err == nil {
+		t.status, t.requestID = resp.StatusCode, providerRequestID(resp.Header)
+		return resp, nil
+	}
+	if cause := context.Cause(req.Context()); cause != nil {
+		err = cause
+	}
+	if fault := e.upload.blame(); fault != nil {
+		err = fault
+	}
+	return nil, upstreamError(t.x.Route.Provider, err)
 }
 
 // edits returns the splices of the body for the provider of x's route: the interceptors'
@@ -139,16 +157,12 @@ func (x *Exchange) edits(askUsage bool) (edits []wire.Edit, asked bool) {
 
 // begin hands the intent to the recorder, once.
 func (e *run) begin(ctx context.Context, x *Exchange) error {
-	if e.intent {
+	if !e.tries.first() || e.a.recorder == nil {
 		return nil
 	}
-	e.intent = true
-	if e.a.recorder == nil {
-		return nil
-	}
-	e.describe(x)
-	if err := e.a.recorder.Begin(ctx, &e.rec); err != nil {
-		e.intent = false
+	intent := describe(x)
+	if err := e.a.recorder.Begin(ctx, &intent); err != nil {
+		e.tries.undo()
 		e.a.log().Error("the recorder refused an intent", "id", x.ID, "error", err)
 		return unavailable("ledger_unavailable", "the gateway cannot keep its records at the moment", 5*time.Second)
 	}
@@ -158,21 +172,23 @@ func (e *run) begin(ctx context.Context, x *Exchange) error {
 // newReply makes a reply of resp, whose body is stream's.
 func (e *run) newReply(x *Exchange, resp *http.Response, stream *bodyStream) *Reply {
 	reply := &Reply{StatusCode: resp.StatusCode, Header: resp.Header, Stream: stream, exchange: x}
-	if len(resp.Trailer) > 0 {
-		reply.trailer = resp.Trailer
+	for name := range resp.Trailer {
+		if travelsBack(name) {
+			reply.trailers = append(reply.trailers, name)
+		}
 	}
+	reply.trailer = resp.Trailer
 	// Over HTTP/1, an answer without a length and without chunks ends where the
 	// connection does, whoever ended it.
 	reply.unproven = resp.ContentLength < 0 && resp.ProtoMajor == 1 &&
 		!slices.Contains(resp.TransferEncoding, "chunked")
-	e.rec.Unread = false
-	if codings := contentCodings(resp.Header); len(codings) > 0 && x.Method != http.MethodHead {
+	if codings := contentCodings(resp.Header); len(codings) > 0 && x.Method != http.MethodHead && resp.ContentLength != 0 {
 		if src, ok := e.a.decode(resp.Body, codings); ok {
 			stream.body = src
 			resp.Header.Del("Content-Encoding")
 			resp.Header.Del("Content-Length")
 		} else {
-			e.rec.Unread = true
+			reply.unread = true
 		}
 	}
 	responseHeader(resp.Header)

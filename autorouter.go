@@ -59,10 +59,11 @@ func (a *AutoRouter) serve(w http.ResponseWriter, r *http.Request, fixed Provide
 		// Agents probe it.
 		w.Header().Set("Content-Type", "application/json")
 		w.Header()[headerRequestID] = []string{newID(time.Now())}
+		newResponseSink(w, r, a.limits.ClientIdleTimeout).leaveBody()
 		_, _ = w.Write([]byte("{\"object\":\"gateway\",\"name\":\"llmproxy\"}\n"))
 		return
 	}
-	s := newResponseSink(w, a.limits.ClientIdleTimeout)
+	s := newResponseSink(w, r, a.limits.ClientIdleTimeout)
 	defer s.release()
 	e, err := a.do(r.Context(), r, s, fixed)
 	switch {
@@ -70,6 +71,9 @@ func (a *AutoRouter) serve(w http.ResponseWriter, r *http.Request, fixed Provide
 	case s.begun(), err.Status == statusClientGone:
 		panic(http.ErrAbortHandler)
 	default:
+		if !e.bodySeen {
+			s.leaveBody()
+		}
 		e.announce(nil)
 		writeError(w, e.x.Operation.API, err)
 	}
@@ -102,7 +106,7 @@ func (a *AutoRouter) ForwardStreaming(ctx context.Context, w http.ResponseWriter
 }
 
 func (a *AutoRouter) forwardStreaming(ctx context.Context, w http.ResponseWriter, r *http.Request, fixed Provider) (ResponseMetadata, error) {
-	s := newResponseSink(w, a.limits.ClientIdleTimeout)
+	s := newResponseSink(w, r, a.limits.ClientIdleTimeout)
 	defer s.release()
 	e, err := a.do(ctx, r, s, fixed)
 	switch {
@@ -150,13 +154,13 @@ func (a *AutoRouter) leave(e *run) {
 	}
 }
 
-// watch gives close the means to end e.
-func (a *AutoRouter) watch(e *run, cancel context.CancelCauseFunc) {
+// watch gives close the means to end what e does.
+func (a *AutoRouter) watch(e *run, stop func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	e.cancel = cancel
+	e.stop = stop
 	if a.closed {
-		cancel(errShutdown)
+		stop()
 	}
 }
 
@@ -166,8 +170,8 @@ func (a *AutoRouter) close() {
 	defer a.mu.Unlock()
 	a.closed = true
 	for e := range a.running {
-		if e.cancel != nil {
-			e.cancel(errShutdown)
+		if e.stop != nil {
+			e.stop()
 		}
 	}
 }

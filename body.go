@@ -18,18 +18,28 @@ type Body struct {
 	root  wire.Span
 	spans [memberCount]wire.Span
 
-	buffer []byte       // what bytes are in, of the pool; nil if they are somebody else's
-	users  atomic.Int32 // of buffer: the exchange, and readers that a transport has
+	pooled bool         // bytes are a buffer of the pool
+	users  atomic.Int32 // of the bytes: the exchange, its calls, readers that a transport has
 }
 
-// hold counts a further user of the bytes.
-func (b *Body) hold() { b.users.Add(1) }
+// acquire counts a further user of the bytes. It fails where they are gone.
+func (b *Body) acquire() bool {
+	for {
+		n := b.users.Load()
+		if b.pooled && n == 0 {
+			return false
+		}
+		if b.users.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
 
 // release counts a user out. After the last, the bytes are another body's.
 func (b *Body) release() {
-	if b.users.Add(-1) == 0 && b.buffer != nil {
-		buffer := b.buffer
-		b.bytes, b.buffer = nil, nil
+	if b.users.Add(-1) == 0 && b.pooled {
+		buffer := b.bytes
+		b.bytes = nil
 		putBuffer(buffer)
 	}
 }
@@ -119,7 +129,9 @@ func (b *Body) metadata() (m BodyMetadata, err *Error) {
 	}
 	m.Stream, _ = wire.Bool(b.value(memberStream))
 	m.Background, _ = wire.Bool(b.value(memberBackground))
-	m.IncludeUsage, _ = wire.Bool(wire.Member(b.value(memberStreamOptions), "include_usage"))
+	if m.IncludeUsage, err = b.includesUsage(); err != nil {
+		return m, err
+	}
 	m.ServiceTier, _ = wire.String(b.value(memberServiceTier))
 	m.PreviousResponseID, _ = wire.String(b.value(memberPreviousResponseID))
 	m.MaxTokens = max(b.int(memberMaxTokens), b.int(memberMaxCompletionTokens), b.int(memberMaxOutputTokens))
@@ -161,7 +173,8 @@ func (b *Body) withoutRouting() (edits []wire.Edit) {
 const jsonSpace = " \t\r\n"
 
 // readBody reads r's JSON body, decoded, under the limits.
-func (a *AutoRouter) readBody(s sink, r *http.Request) (text []byte, decoded bool, err *Error) {
+func (e *run) readBody() (text []byte, decoded bool, err *Error) {
+	a, s, r := e.a, e.sink, e.r
 	limit := a.limits.RequestBody
 	if limit > 0 && r.ContentLength > limit {
 		return nil, false, tooLarge("the request body", limit)
@@ -170,6 +183,7 @@ func (a *AutoRouter) readBody(s sink, r *http.Request) (text []byte, decoded boo
 		return nil, false, BadRequest("the request body is empty")
 	}
 	client := newClientBody(r.Body, s, a.limits, limit, "the request body")
+	a.watch(e, client.abort)
 	defer func() {
 		if client.unread() {
 			s.hangUp()

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // contentCodings lists the codings of a body in the order they were applied, without
@@ -41,26 +42,27 @@ func (a *AutoRouter) decode(body io.ReadCloser, codings []string) (io.ReadCloser
 }
 
 // decodedBody decodes on the first read: a decoder may want bytes that a stream does not
-// have yet.
+// have yet. It may be closed while it is read.
 type decodedBody struct {
 	a       *AutoRouter
 	body    io.ReadCloser
 	codings []string
-	src     io.Reader
-	open    []io.Closer
+
+	mu   sync.Mutex // guards the following, and what they read
+	src  io.Reader
+	open []io.Closer
 }
 
 func (d *decodedBody) Read(p []byte) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if d.src == nil {
 		d.src = d.body
 		for _, c := range slices.Backward(d.codings) {
 			decoder, _ := d.a.decoder(c)
 			r, err := decoder(d.src)
 			if err != nil {
-				if err == io.EOF {
-					err = io.ErrUnexpectedEOF
-				}
-				return 0, err
+				return 0, err // io.EOF where there was nothing to decode
 			}
 			d.src, d.open = r, append(d.open, r)
 		}
@@ -69,8 +71,12 @@ func (d *decodedBody) Read(p []byte) (int, error) {
 }
 
 func (d *decodedBody) Close() error {
+	err := d.body.Close() // first: it ends a read that waits
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for _, c := range slices.Backward(d.open) {
 		_ = c.Close()
 	}
-	return d.body.Close()
+	d.open = nil
+	return err
 }

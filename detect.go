@@ -38,6 +38,13 @@ var shared = map[string]bool{
 // detect reads the method and path of r. Listed paths win over mounts. Where the provider
 // is fixed there are no mounts: what is not listed goes to it as it stands.
 func detect(r *http.Request, fixed bool) (target, *Error) {
+	if r.Method == http.MethodTrace || r.Method == http.MethodConnect {
+		// A provider would answer TRACE with the header it got, our credential in it.
+		return target{}, &Error{
+			Status: http.StatusMethodNotAllowed, Type: "invalid_request_error", Code: "method_not_allowed",
+			Message: "the method " + r.Method + " is not forwarded",
+		}
+	}
 	path := r.URL.EscapedPath()
 	if path == "" || path[0] != '/' {
 		return target{}, routeNotFound()

@@ -30,6 +30,9 @@ func writeError(w http.ResponseWriter, api APIType, e *Error) {
 	if e.NoRetry {
 		h.Set("X-Should-Retry", "false")
 	}
+	if e.Status == http.StatusUpgradeRequired {
+		h.Set("Upgrade", "HTTP/1.1") // RFC 9110 §15.5.22 wants to hear of one
+	}
 	if api == APIConverse || api == APIInvokeModel {
 		h.Set("X-Amzn-Errortype", bedrockErrorType(e.Status))
 	}

@@ -84,11 +84,17 @@ func requestHeader(client http.Header, passKeys, decoded bool) http.Header {
 func responseHeader(h http.Header) {
 	named := h["Connection"]
 	for name := range h {
-		if hopByHop(name) || name == "Set-Cookie" || strings.HasPrefix(name, "X-Gateway-") ||
+		if !travelsBack(name) ||
 			named != nil && headerHasToken(named, name) {
 			delete(h, name)
 		}
 	}
+}
+
+// travelsBack reports whether a field of a provider's answer, or of its trailer, may reach
+// the client.
+func travelsBack(name string) bool {
+	return !hopByHop(name) && name != "Set-Cookie" && !strings.HasPrefix(name, "X-Gateway-")
 }
 
 // headerHasToken reports whether one of the comma-separated lists in values has token,

@@ -49,6 +49,23 @@ func includeUsage(b *Body) (e wire.Edit, ok bool) {
 
 var streamOptionNames = wire.NewNames("include_usage", "include_obfuscation")
 
+// includesUsage reports whether b asks for usage itself. Two answers to that are an error.
+func (b *Body) includesUsage() (bool, *Error) {
+	options := b.value(memberStreamOptions)
+	if wire.KindOf(options) != wire.Object {
+		return false, nil
+	}
+	var spans [2]wire.Span
+	if _, err := streamOptionNames.Scan(options, spans[:]); err != nil {
+		return false, badMember("stream_options", "the member stream_options has a member more than once")
+	}
+	if !spans[0].Found() {
+		return false, nil
+	}
+	on, _ := wire.Bool(spans[0].Of(options))
+	return on, nil
+}
+
 // usageOnly reports whether a stream's event is the chunk that include_usage causes: a
 // usage object, no choices and no error.
 func usageOnly(data []byte) bool {

@@ -57,6 +57,7 @@ func TestBadRequests(t *testing.T) {
 		{name: "model twice", body: strings.NewReader(`{"model":"gpt-5-mini","model":"gpt-4o"}`), status: 400, code: "invalid_request", message: "the member model more than once"},
 		{name: "model twice, once escaped", body: strings.NewReader(`{"model":"gpt-5-mini","mod\u0065l":"gpt-4o"}`), status: 400, code: "invalid_request", message: "the member model more than once"},
 		{name: "stream twice", body: strings.NewReader(`{"stream":true,"stream":false}`), status: 400, code: "invalid_request", message: "the member stream more than once"},
+		{name: "include_usage twice", body: strings.NewReader(`{"model":"gpt-5-mini","stream":true,"stream_options":{"include_usage":true,"include_usage":false}}`), status: 400, code: "invalid_request", message: "stream_options has a member more than once"},
 		{name: "model is no string", body: strings.NewReader(`{"model":5}`), status: 400, code: "invalid_request", message: "model must be a string"},
 		{name: "nesting", body: strings.NewReader(`{"a":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `}`), status: 400, code: "invalid_request", message: "nest"},
 		{name: "nesting without end", body: strings.NewReader(`{"a":` + strings.Repeat("[", 60000)), status: 400, code: "invalid_request", message: "not valid JSON"},

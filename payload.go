@@ -29,10 +29,9 @@ func newPayload(b *Body, edits []wire.Edit) *payload {
 func (p *payload) open() (io.ReadCloser, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.body == nil {
+	if p.body == nil || !p.body.acquire() {
 		return nil, errClosed
 	}
-	p.body.hold()
 	return &payloadReader{body: p.body, r: wire.NewReader(p.body.bytes, p.edits)}, nil
 }
 

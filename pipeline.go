@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
-	"strings"
 	"time"
 )
 
@@ -18,21 +17,21 @@ type run struct {
 	r       *http.Request
 	client  context.Context // of the client's connection
 	sink    sink
-	cancel  context.CancelCauseFunc // of the exchange; guarded by a.mu
+	stop    func() // ends what it does at the moment; guarded by a.mu
 	x       *Exchange
 	decoded bool  // the request body came in a content coding
 	body    *Body // of the request; nil once it has been released
 	upload  *clientBody
 	trailer http.Header // announced by the client, filled at the end of its body
 
-	attempts []Attempt
-	last     *Exchange // as of the last attempt
-	intent   bool      // Recorder.Begin has been called
-	rec      Record
-	reply    *Reply // what the interceptors gave back
-	ttft     time.Duration
-	settled  bool
-	meta     ResponseMetadata // as settled
+	bodySeen bool // the request's body has been read, or is somebody's to read
+
+	tries   tries
+	rec     Record
+	reply   *Reply // what the interceptors gave back
+	ttft    time.Duration
+	settled bool
+	meta    ResponseMetadata // as settled
 }
 
 // do runs one exchange. On an error nothing has been written to s when s.begun() is
@@ -96,17 +95,21 @@ func internalError(cause error) *Error {
 func (e *run) exchange() *Error {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(e.client))
 	defer cancel(errClosed)
-	e.a.watch(e, cancel)
+	e.a.watch(e, func() { cancel(errShutdown) })
 	defer e.follow(ctx, cancel)()
 
 	reply, err := chain(e.a.interceptors, e.attempt)(ctx, e.x)
-	e.releaseBody() // nothing can be sent again
-	if err == nil && reply == nil {
-		err = internalError(errors.New("an interceptor returned neither a reply nor an error"))
+	e.tries.close()
+	e.releaseBody()
+	if err == nil && (reply == nil || reply.Stream == nil || reply.StatusCode < 200 || reply.StatusCode > 999) {
+		err = internalError(errors.New("an interceptor returned neither an error nor a reply with a status and a stream"))
 	}
 	if err != nil {
 		failure := asError(err)
-		e.settle(ending{failure: failure, refused: !e.intent, gone: failure.Status == statusClientGone})
+		if failure.Status == statusClientGone && failure.cause == nil {
+			failure = e.clientGone()
+		}
+		e.settle(ending{failure: failure, refused: !e.tries.begun, gone: failure.Status == statusClientGone})
 		return failure
 	}
 	e.reply = reply
@@ -123,9 +126,10 @@ func (e *run) releaseBody() {
 }
 
 // drain is how long the provider is heard out when the client has left: not at all where
-// there is no usage to learn.
+// there is no usage to learn, and where the client is a caller of Forward, which ends
+// with its context.
 func (e *run) drain() time.Duration {
-	if !e.a.metering || !e.x.Operation.Metered {
+	if _, whole := e.sink.(*bufferSink); whole || !e.a.metering || !e.x.Operation.Metered {
 		return 0
 	}
 	return e.a.disconnect.drain
@@ -156,19 +160,20 @@ func (e *run) served() *Exchange {
 	switch {
 	case e.reply != nil && e.reply.exchange != nil:
 		return e.reply.exchange
-	case e.last != nil:
-		return e.last
+	case e.tries.last != nil:
+		return e.tries.last
 	}
 	return e.x
 }
 
-// describe writes what is known before the answer into the record.
-func (e *run) describe(x *Exchange) {
-	r := &e.rec
-	r.ID, r.Time, r.API, r.Transport = x.ID, x.Start, x.Operation.API, x.Transport
-	r.ModelRequested, r.Model, r.Tags = x.Meta.Model, x.UpstreamModel(), x.Tags
-	r.ServiceTier = strings.Clone(x.Meta.ServiceTier)
+// describe returns the record of x as far as it is known before the answer.
+func describe(x *Exchange) Record {
+	r := Record{
+		ID: x.ID, Time: x.Start, API: x.Operation.API, Transport: x.Transport,
+		ModelRequested: x.Meta.Model, Model: x.UpstreamModel(), Tags: x.Tags, ServiceTier: x.Meta.ServiceTier,
+	}
 	if x.Route.Provider != nil {
 		r.Provider = x.Route.Provider.Name()
 	}
+	return r
 }

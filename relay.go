@@ -1,11 +1,15 @@
 package llmproxy
 
 import (
+	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/llmproxy/llmproxy/wire"
 )
 
 // holdLimit bounds a metered JSON answer that is held until it is whole, so that its
@@ -85,23 +89,26 @@ func (e *run) hold(length int64) *Error {
 		}
 		break
 	}
+	if e.reply.unproven && isJSON(e.reply.Header.Get("Content-Type")) && !wire.Valid(held) {
+		return e.broken(io.ErrUnexpectedEOF, false)
+	}
 	gone := e.client.Err() != nil
 	e.settle(ending{whole: true, gone: gone})
 	if gone {
-		return clientGone()
+		return e.clientGone()
 	}
 	e.announce(e.reply.Header)
 	h := e.sink.header()
 	if e.meta.UsageReported {
 		setTokens(h, e.meta.Usage)
 	}
-	if _, ok := h["Content-Length"]; !ok && e.reply.StatusCode != http.StatusNoContent && e.reply.StatusCode != http.StatusNotModified {
+	if e.reply.StatusCode != http.StatusNoContent && e.reply.StatusCode != http.StatusNotModified {
 		h["Content-Length"] = []string{strconv.Itoa(len(held))}
 	}
 	e.sink.head(e.reply.StatusCode, false)
 	if len(held) > 0 {
 		if err := e.sink.write(held, true); err != nil {
-			return clientGone()
+			return e.clientGone()
 		}
 	}
 	e.sink.finish(nil)
@@ -114,10 +121,8 @@ func (e *run) flow(held []byte, flush bool) *Error {
 	reply := e.reply
 	e.announce(reply.Header)
 	h := e.sink.header()
-	for name := range reply.trailer {
-		if !hopByHop(name) {
-			h.Add("Trailer", name)
-		}
+	for _, name := range reply.trailers {
+		h.Add("Trailer", name)
 	}
 	if reply.Tap != nil {
 		h.Add("Trailer", headerPromptTokens)
@@ -129,18 +134,24 @@ func (e *run) flow(held []byte, flush bool) *Error {
 	e.sink.head(reply.StatusCode, flush)
 
 	gone := false // the client
+	full := false // the sink, rather
 	var tail [4]byte
 	send := func(piece []byte) {
 		if gone = gone || e.client.Err() != nil; gone {
 			return
 		}
 		copyTail(&tail, piece)
-		gone = e.sink.write(piece, flush) != nil
+		if err := e.sink.write(piece, flush); err != nil {
+			full, gone = errors.Is(err, errTooLarge), true
+		}
 	}
 	if len(held) > 0 {
 		send(held)
 	}
 	for {
+		if full {
+			return e.tooLarge()
+		}
 		if gone && e.drain() <= 0 {
 			return e.left()
 		}
@@ -156,12 +167,15 @@ func (e *run) flow(held []byte, flush bool) *Error {
 			send(piece)
 			continue
 		}
+		if err != io.EOF && reply.Tap != nil && reply.Tap.Done() {
+			err = io.EOF // nothing was to come any more
+		}
 		if err == io.EOF && reply.unproven && reply.Tap != nil && !e.ended() {
 			err = io.ErrUnexpectedEOF
 		}
 		if gone {
 			e.settle(ending{whole: err == io.EOF, gone: true})
-			return clientGone()
+			return e.clientGone()
 		}
 		if err != io.EOF {
 			return e.broken(err, !atEventEnd(tail))
@@ -181,11 +195,8 @@ func (e *run) ended() bool {
 // trailers are the fields after the body.
 func (e *run) trailers() http.Header {
 	t := http.Header{}
-	for name, values := range e.reply.trailer {
-		if len(values) == 0 {
-			continue
-		}
-		if !hopByHop(name) && name != "Set-Cookie" {
+	for _, name := range e.reply.trailers {
+		if values := e.reply.trailer[name]; len(values) > 0 {
 			t[name] = values
 		}
 	}
@@ -222,7 +233,24 @@ func (e *run) broken(err error, midEvent bool) *Error {
 // left ends an exchange whose client has gone.
 func (e *run) left() *Error {
 	e.settle(ending{gone: true})
-	return clientGone()
+	return e.clientGone()
+}
+
+// clientGone is the error of a client that has left, and why.
+func (e *run) clientGone() *Error {
+	err := clientGone()
+	err.cause = context.Cause(e.client)
+	return err
+}
+
+// tooLarge ends an exchange whose answer is more than its sink takes.
+func (e *run) tooLarge() *Error {
+	failure := &Error{
+		Status: http.StatusBadGateway, Type: "server_error", Code: "answer_too_large",
+		Message: "the provider's answer is larger than the limit", cause: errTooLarge,
+	}
+	e.settle(ending{failure: failure})
+	return failure
 }
 
 // contentLength reads the header's length, -1 if it has none.

@@ -12,7 +12,9 @@ type Reply struct {
 	exchange *Exchange   // as it was sent
 	tap      *tap        // Tap, where it is the pipeline's own
 	unproven bool        // the framing does not tell an end from a cut
-	trailer  http.Header // the provider's: names from the start, values at the stream's end
+	unread   bool        // the answer is coded in a way that nobody here can read
+	trailers []string    // the names of the provider's trailers that travel on
+	trailer  http.Header // their values, known at the stream's end
 }
 
 // Stream is a body as a sequence of pieces.
@@ -20,7 +22,8 @@ type Stream interface {
 	// Next returns the next piece, valid until the next call; io.EOF at the end. A piece
 	// is never empty.
 	Next() ([]byte, error)
-	// Close ends the stream early, or for good. It may be called more than once.
+	// Close ends the stream early, or for good. It may be called more than once, and
+	// while another goroutine waits in Next.
 	Close() error
 }
 

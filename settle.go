@@ -24,6 +24,7 @@ func (e *run) settle(end ending) {
 		return
 	}
 	e.settled = true
+	e.tries.close()
 	if r := e.reply; r != nil && r.Tap != nil {
 		if r.tap != nil {
 			e.meta = r.tap.extractor.Metadata()
@@ -34,10 +35,10 @@ func (e *run) settle(end ending) {
 	if e.a.recorder == nil || end.failure != nil && end.failure.Code == "route_not_found" {
 		return
 	}
-	e.describe(e.served())
+	e.rec = describe(e.served())
 	r := &e.rec
 	r.Duration = time.Since(e.x.Start)
-	r.Attempts = e.attempts
+	r.Attempts, r.ProviderRequestID = e.tries.list, e.tries.requestID
 	e.judge(end)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.client), settleTimeout)
 	defer cancel()
@@ -70,7 +71,7 @@ func (e *run) judge(end ending) {
 			r.ServiceTier = m.ServiceTier
 		}
 		r.Inconsistent = m.Inconsistent
-		r.Unread = r.Unread || e.reply.tap != nil && e.reply.tap.missed()
+		r.Unread = e.reply.unread || e.reply.tap != nil && e.reply.tap.missed()
 		if m.ErrorType != "" || m.ErrorCode != "" {
 			r.Error = &RecordError{Type: m.ErrorType, Code: m.ErrorCode}
 		}

@@ -37,14 +37,15 @@ type sink interface {
 // responseSink writes to a client.
 type responseSink struct {
 	w       http.ResponseWriter
+	r       *http.Request
 	rc      *http.ResponseController
 	idle    time.Duration
 	armed   time.Time // when the write deadline was last set
 	started bool
 }
 
-func newResponseSink(w http.ResponseWriter, idle time.Duration) *responseSink {
-	return &responseSink{w: w, rc: http.NewResponseController(w), idle: idle}
+func newResponseSink(w http.ResponseWriter, r *http.Request, idle time.Duration) *responseSink {
+	return &responseSink{w: w, r: r, rc: http.NewResponseController(w), idle: idle}
 }
 
 func (s *responseSink) header() http.Header { return s.w.Header() }
@@ -52,7 +53,25 @@ func (s *responseSink) begun() bool         { return s.started }
 
 func (s *responseSink) setReadDeadline(t time.Time) bool { return s.rc.SetReadDeadline(t) == nil }
 func (s *responseSink) duplex()                          { _ = s.rc.EnableFullDuplex() } // else it is so
-func (s *responseSink) hangUp()                          { s.w.Header().Set("Connection", "close") }
+
+// hangUp concerns HTTP/1 only: in HTTP/2 the rest of a request stays on its own stream,
+// and the field would end all the others.
+func (s *responseSink) hangUp() {
+	if s.r.ProtoMajor == 1 {
+		s.w.Header().Set("Connection", "close")
+	}
+}
+
+// leaveBody leaves the request's body unread, before the answer: net/http would wait for
+// a client that has not sent it.
+func (s *responseSink) leaveBody() {
+	if s.r.Body == nil || s.r.Body == http.NoBody || s.r.ContentLength == 0 {
+		return
+	}
+	s.hangUp()
+	s.duplex()
+	s.setReadDeadline(time.Now().Add(lingering))
+}
 
 func (s *responseSink) limit(body io.ReadCloser, n int64) io.ReadCloser {
 	return http.MaxBytesReader(s.w, body, n)

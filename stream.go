@@ -16,7 +16,7 @@ type bodyStream struct {
 	timer  *time.Timer
 	cancel context.CancelCauseFunc
 	cause  func() error // why the call was ended, if it was
-	buf    *[]byte      // what pieces are read into; nil after Close
+	buf    *[]byte      // what pieces are read into; nil after the end
 	filled bool         // the last read filled buf
 	err    error        // comes after the piece in hand
 
@@ -74,7 +74,7 @@ func (s *bodyStream) watch(idle time.Duration) {
 }
 
 func (s *bodyStream) Next() ([]byte, error) {
-	for s.err == nil {
+	for s.err == nil && !s.closed.Load() {
 		if s.filled && len(*s.buf) == smallPiece {
 			smallPieces.Put(s.buf)
 			s.buf = largePieces.Get().(*[]byte)
@@ -95,6 +95,19 @@ func (s *bodyStream) Next() ([]byte, error) {
 			return piece, nil
 		}
 	}
+	// The piece before is not in use any more. A stream that is closed before its end
+	// leaves its buffer to the garbage collector: somebody may still look at a piece.
+	if s.err != nil && s.buf != nil {
+		if len(*s.buf) == smallPiece {
+			smallPieces.Put(s.buf)
+		} else {
+			largePieces.Put(s.buf)
+		}
+		s.buf = nil
+	}
+	if s.err == nil {
+		return nil, errClosed
+	}
 	return nil, s.err
 }
 
@@ -111,23 +124,12 @@ func (s *bodyStream) end(err error) {
 }
 
 func (s *bodyStream) Close() error {
-	if s.buf == nil {
+	if s.closed.Swap(true) {
 		return nil
 	}
-	s.closed.Store(true)
 	if s.timer != nil {
 		s.timer.Stop()
 	}
 	s.cancel(errClosed)
-	err := s.body.Close()
-	if len(*s.buf) == smallPiece {
-		smallPieces.Put(s.buf)
-	} else {
-		largePieces.Put(s.buf)
-	}
-	s.buf = nil
-	if s.err == nil {
-		s.err = errClosed
-	}
-	return err
+	return s.body.Close()
 }

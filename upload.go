@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,19 +16,20 @@ type clientBody struct {
 	body  io.ReadCloser
 	sink  sink
 	idle  time.Duration
-	limit int64  // ≤ 0: none
-	what  string // names the body in errors
-	sent  bool   // given to a transport
-	onEOF func() // may be nil
+	limit int64       // ≤ 0: none
+	what  string      // names the body in errors
+	sent  atomic.Bool // given to a transport
+	onEOF func()      // may be nil
 
 	armed time.Time // when the deadline was last set; the reader's own
 
-	mu      sync.Mutex // guards the following
-	reading bool
-	idling  sync.Cond // reading has become false
-	over    bool      // the exchange is
-	whole   bool      // the end has been read
-	fault   *Error    // what ended the body, where the client is to blame
+	mu       sync.Mutex // guards the following
+	reading  bool
+	idling   sync.Cond // reading has become false
+	over     bool      // the exchange is
+	progress func()    // called now and then as the body goes on; may be nil
+	whole    bool      // the end has been read
+	fault    *Error    // what ended the body, where the client is to blame
 }
 
 func newClientBody(body io.ReadCloser, s sink, l Limits, limit int64, what string) *clientBody {
@@ -61,6 +63,9 @@ func (c *clientBody) begin() error {
 		return errClosed
 	}
 	c.reading = true
+	if c.progress != nil {
+		c.progress()
+	}
 	if c.idle > 0 {
 		// Not on every read: a deadline that is an eighth late is as good.
 		if now := time.Now(); now.Sub(c.armed) > c.idle/8 {
@@ -85,6 +90,8 @@ func (c *clientBody) end(err error) error {
 		return err
 	case c.over:
 		return errClosed
+	case c.fault != nil:
+		return c.fault
 	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		c.fault = tooLarge(c.what, c.limit)
@@ -102,6 +109,26 @@ func (c *clientBody) blame() *Error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.fault
+}
+
+// abort ends the body because the gateway is shut down.
+func (c *clientBody) abort() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fault == nil && !c.over {
+		c.fault = shuttingDown()
+		c.sink.setReadDeadline(time.Now())
+	}
+}
+
+// onProgress sets what is called as the body goes on. c may be nil.
+func (c *clientBody) onProgress(f func()) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.progress = f
 }
 
 // unread reports whether some of the body has not been read. c may be nil.

@@ -73,3 +73,11 @@ func isName(raw []byte, name string) bool {
 	}
 	return name == ""
 }
+
+// Valid reports whether text is one JSON value, as strictly as [Names.Scan] checks it.
+func Valid(text []byte) bool {
+	_, err := nothing.Scan(text, nil)
+	return err == nil
+}
+
+var nothing = NewNames()

@@ -1,0 +1,96 @@
+package llmproxy
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// tries is the calls of providers that an exchange makes. Interceptors decide how many
+// there are, and one that has given up waiting may leave a call running: so all of it is
+// guarded, and ends when the interceptors have returned.
+type tries struct {
+	mu        sync.Mutex // guards the following; none of it changes once closed is set
+	closed    bool       // nothing can be sent any more
+	begun     bool       // Recorder.Begin has been called
+	list      []Attempt
+	last      *Exchange // as it was sent
+	requestID string    // the provider's, of the last call
+	running   []*try
+}
+
+// try is one call.
+type try struct {
+	x         *Exchange
+	cancel    context.CancelCauseFunc
+	called    bool // the provider has been asked
+	status    int  // of its answer
+	requestID string
+}
+
+var errTooLate = errors.New("the exchange was sent again after its answer had begun")
+
+// start admits t, and keeps the body it sends.
+func (ts *tries) start(t *try) error {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if ts.closed || t.x.Body == nil && t.x.Operation.JSON || t.x.Body != nil && !t.x.Body.acquire() {
+		return internalError(errTooLate)
+	}
+	ts.running = append(ts.running, t)
+	return nil
+}
+
+// end counts t out. It reports whether anybody waits for its result.
+func (ts *tries) end(t *try, err error) (wanted bool) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if t.x.Body != nil {
+		t.x.Body.release()
+	}
+	if ts.closed {
+		return false
+	}
+	for i, other := range ts.running {
+		if other == t {
+			ts.running = append(ts.running[:i], ts.running[i+1:]...)
+			break
+		}
+	}
+	if t.called {
+		a := Attempt{Provider: t.x.Route.Provider.Name(), Model: t.x.UpstreamModel(), Status: t.status}
+		if err != nil {
+			a.Error = asError(err).Code
+		}
+		ts.list = append(ts.list, a)
+		ts.last, ts.requestID = t.x, t.requestID
+	}
+	return true
+}
+
+// first reports, once, that no intent has been noted yet.
+func (ts *tries) first() bool {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	first := !ts.begun
+	ts.begun = true
+	return first
+}
+
+// undo says that the intent could not be noted.
+func (ts *tries) undo() {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	ts.begun = false
+}
+
+// close ends the calls that still run, and admits no more.
+func (ts *tries) close() {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	ts.closed = true
+	for _, t := range ts.running {
+		t.cancel(errClosed)
+	}
+	ts.running = nil
+}
