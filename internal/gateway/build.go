@@ -99,10 +99,15 @@ func newVertexAI(p ProviderConfig) (llmproxy.Provider, error) {
 	return vertexai.New(c)
 }
 
-// errAWS stands for what AWS's library says, which quotes its files.
-var errAWS = errors.New("the configuration of AWS's own tools cannot be read, or the profile is not in it")
+// What AWS's library says quotes its files: these stand for it.
+var errAWS = errors.New("the configuration of AWS's own tools, which has the credentials and the region, cannot be read")
+
+const noProfile = "the configuration of AWS's own tools has no such profile, or cannot be read"
 
 func newBedrock(p ProviderConfig) (llmproxy.Provider, error) {
+	if p.APIKey != "" && p.BearerToken != "" {
+		return nil, &bedrock.FieldError{Provider: p.Name, Field: "bearer_token", Problem: "api_key is the same; want one of the two"}
+	}
 	c := bedrock.Config{
 		Name:            p.Name,
 		Region:          p.Region,
@@ -121,7 +126,10 @@ func newBedrock(p ProviderConfig) (llmproxy.Provider, error) {
 	chain := c.BearerToken == "" && c.AccessKeyID == "" && c.SecretAccessKey == "" && c.SessionToken == "" && !c.ClientKeys
 	if chain || c.Region == "" && c.BaseURL == "" {
 		found, err := awsconfig.Load(context.Background(), p.Profile) // it calls nobody
-		if err != nil {
+		switch {
+		case err != nil && p.Profile != "":
+			return nil, &bedrock.FieldError{Provider: p.Name, Field: "profile", Problem: noProfile}
+		case err != nil:
 			return nil, errAWS
 		}
 		c.Region = cmp.Or(c.Region, found.Region)

@@ -238,6 +238,146 @@ llmproxy.yaml:2:33: providers.openai.models: a pattern is the name of a model, i
     project: p`,
 		},
 		{
+			name: "keys of other types",
+			text: `providers:
+  openai: {api_key: k, region: us-east-1, resource: r}
+  anthropic: {api_key: k, api_path: /v1, api_version: v1}
+  cohere: {api_key: k, auth_token: sk-canary, include_usage: true}
+`,
+			want: `llmproxy.yaml:2:32: providers.openai.region: type openai has no such key; it belongs to providers of type bedrock
+    region: us-east-1
+llmproxy.yaml:2:53: providers.openai.resource: type openai has no such key; it belongs to providers of type azure
+    resource: r
+llmproxy.yaml:3:37: providers.anthropic.api_path: type anthropic has no such key; it belongs to providers of type openai, openai_compatible and its presets
+    api_path: /v1
+llmproxy.yaml:3:55: providers.anthropic.api_version: type anthropic has no such key; it belongs to providers of type vertexai or azure
+    api_version: v1
+llmproxy.yaml:4:36: providers.cohere.auth_token: type cohere has no such key; it belongs to providers of type anthropic
+    auth_token: …
+llmproxy.yaml:4:62: providers.cohere.include_usage: type cohere has no such key; it belongs to providers of type openai, bedrock, azure, openai_compatible and its presets
+    include_usage: true`,
+		},
+		{
+			name: "missing keys of each type",
+			text: `providers:
+  openai: {}
+  anthropic: {}
+  googleai: {}
+  vertexai: {}
+  azure: {}
+  cohere: {}
+  huggingface: {}
+  vllm: {}
+`,
+			want: `llmproxy.yaml:2:3: providers.openai needs an api_key: write api_key: "${OPENAI_API_KEY}", or client_keys: pass to forward each client's own
+    openai: …
+llmproxy.yaml:3:3: providers.anthropic needs an api_key: write api_key: "${ANTHROPIC_API_KEY}", or client_keys: pass to forward each client's own
+    anthropic: …
+llmproxy.yaml:4:3: providers.googleai needs an api_key: write api_key: "${GEMINI_API_KEY}", or client_keys: pass to forward each client's own
+    googleai: …
+llmproxy.yaml:5:3: providers.vertexai.project: missing; only an API key does without
+    vertexai: …
+llmproxy.yaml:6:3: providers.azure.resource: missing; want the NAME of https://NAME.openai.azure.com, or a base_url
+    azure: …
+llmproxy.yaml:7:3: providers.cohere needs an api_key: write api_key: "${COHERE_API_KEY}", or client_keys: pass to forward each client's own
+    cohere: …
+llmproxy.yaml:8:3: providers.huggingface needs an api_key: write api_key: …, or client_keys: pass to forward each client's own
+    huggingface: …`,
+		},
+		{
+			name: "credentials that exclude each other",
+			text: `providers:
+  anthropic: {api_key: k, auth_token: sk-canary}
+  vertexai: {project: p, api_key: k, access_token: sk-canary}
+  azure: {resource: r, api_key: k, access_token: sk-canary}
+  bedrock: {region: us-east-1, client_keys: pass, access_key_id: a, secret_access_key: sk-canary}
+  bedrock2: {type: bedrock, region: us-east-1, api_key: k, bearer_token: sk-canary}
+`,
+			want: `llmproxy.yaml:2:39: providers.anthropic.auth_token: only one of api_key and auth_token can be sent
+    auth_token: …
+llmproxy.yaml:3:52: providers.vertexai.access_token: there is another credential; want one
+    access_token: …
+llmproxy.yaml:4:50: providers.azure.access_token: there is another credential; want one
+    access_token: …
+llmproxy.yaml:5:66: providers.bedrock.access_key_id is never used: client_keys: pass sends the client's own key; leave one of the two out
+    access_key_id: …
+llmproxy.yaml:6:74: providers.bedrock2.bearer_token: api_key is the same; want one of the two
+    bearer_token: …`,
+		},
+		{
+			name: "what each cloud refuses",
+			text: `providers:
+  bedrock: {region: Frankfurt, access_key_id: a}
+  vertexai: {project: My Project, location: Iowa}
+  azure: {resource: "https://r.openai.azure.com", api_version: latest!, deployment: ..}
+  mine: {type: openai_compatible, base_url: "http://h", paths: {chat: /v1}, api_key_header: "a b"}
+  two: {type: openai_compatible, base_url: "http://h", query: {"": x}}
+  aws: {type: bedrock, region: us-east-1, access_key_id: a}
+  aws2: {type: bedrock, region: us-east-1, api_key: "canary canary"}
+`,
+			want: `llmproxy.yaml:2:21: providers.bedrock.region: want an AWS region, such as us-east-1
+    region: Frankfurt
+llmproxy.yaml:3:23: providers.vertexai.project: want the id or the number of a project
+    project: My Project
+llmproxy.yaml:3:45: providers.vertexai.location: want a region such as us-central1, or us, eu or global
+    location: Iowa
+llmproxy.yaml:4:21: providers.azure.resource: want the name alone: the NAME of https://NAME.openai.azure.com
+    resource: https://r.openai.azure.com
+llmproxy.yaml:4:64: providers.azure.api_version: want a date such as 2024-10-21 or 2025-04-01-preview, or none for /openai/v1
+    api_version: latest!
+llmproxy.yaml:4:85: providers.azure.deployment: want a name, not . or ..
+    deployment: ..
+llmproxy.yaml:5:64: providers.mine.paths: one of the APIs is unknown; want chat_completions, completions, responses, embeddings, images or messages
+    paths: …
+llmproxy.yaml:5:93: providers.mine.api_key_header: want the name of a header field, such as api-key
+    api_key_header: a b
+llmproxy.yaml:6:63: providers.two.query: a parameter has no name
+    query: …
+llmproxy.yaml:7:3: providers.aws.secret_access_key: missing; access_key_id is there
+    aws: …
+llmproxy.yaml:8:53: providers.aws2.api_key: spaces, line ends and other control characters have no place in it
+    api_key: …`,
+		},
+		{
+			name: "names that are prefixes",
+			text: "providers:\n  googleai: {api_key: k}\n  gemini: {type: vertexai, project: p}\n  google: {type: openai_compatible, base_url: \"http://h\"}\n",
+			want: `llmproxy.yaml:3:3: providers: "gemini" is a prefix on the models of googleai as well: choose another name
+    gemini: …
+llmproxy.yaml:4:3: providers: "google" is a prefix on the models of googleai as well: choose another name
+    google: …`,
+		},
+		{
+			name: "base URLs with passwords",
+			text: `providers:
+  anthropic: {api_key: k, base_url: "http://user:canary@host"}
+  googleai: {api_key: k, base_url: "http://user:canary@host"}
+  vertexai: {project: p, base_url: "http://user:canary@host"}
+  bedrock: {region: us-east-1, base_url: "http://user:canary@host"}
+  azure: {base_url: "http://user:canary@host"}
+  cohere: {api_key: k, base_url: "http://user:canary@host"}
+`,
+			want: `llmproxy.yaml:2:37: providers.anthropic.base_url: want an http:// or https:// URL with a host and without user, query and fragment
+    base_url: …
+llmproxy.yaml:3:36: providers.googleai.base_url: want an http:// or https:// URL with a host and without user, query and fragment
+    base_url: …
+llmproxy.yaml:4:36: providers.vertexai.base_url: want an http:// or https:// URL with a host and without user, query and fragment
+    base_url: …
+llmproxy.yaml:5:42: providers.bedrock.base_url: want an http:// or https:// URL with a host and without user, query and fragment
+    base_url: …
+llmproxy.yaml:6:21: providers.azure.base_url: want an http:// or https:// URL with a host and without user, query and fragment
+    base_url: …
+llmproxy.yaml:7:34: providers.cohere.base_url: want an http:// or https:// URL with a host and without user, query and fragment
+    base_url: …`,
+		},
+		{
+			name: "a text where a mapping is wanted",
+			text: "providers:\n  mine: {type: openai_compatible, base_url: \"http://h\", paths: /v1, query: [sk-canary]}\n",
+			want: `llmproxy.yaml:2:64: providers.mine.paths wants keys of its own, not a single value
+    paths: …
+llmproxy.yaml:2:76: providers.mine.query wants keys of its own, not a list
+    query: …`,
+		},
+		{
 			name: "client_keys",
 			text: "providers:\n  groq: {client_keys: true}\n",
 			want: `llmproxy.yaml:2:23: providers.groq.client_keys: "true" is not known here: write pass
@@ -518,6 +658,19 @@ func TestFromEnvironment(t *testing.T) {
 			[]string{"AZURE_OPENAI_RESOURCE=r", "AZURE_OPENAI_API_KEY=k", "AZURE_OPENAI_DEPLOYMENT=d", "AZURE_OPENAI_API_VERSION=2024-10-21"},
 			[]ProviderConfig{{Name: "azure", Type: "azure", Resource: "r", APIKey: "k", Deployment: "d", APIVersion: "2024-10-21"}},
 		},
+		{
+			[]string{"AWS_DEFAULT_REGION=us-west-2", "AWS_BEARER_TOKEN_BEDROCK=t"},
+			[]ProviderConfig{{Name: "bedrock", Type: "bedrock", Region: "us-west-2", BearerToken: "t"}},
+		},
+		{
+			[]string{"AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-west-2", "AWS_ACCESS_KEY_ID=a", "AWS_SECRET_ACCESS_KEY=b"},
+			[]ProviderConfig{{Name: "bedrock", Type: "bedrock", Region: "us-east-1"}},
+		},
+		{[]string{"AWS_REGION=us-east-1", "AWS_PROFILE=p"}, []ProviderConfig{{Name: "bedrock", Type: "bedrock", Region: "us-east-1"}}},
+		{[]string{"AWS_REGION=us-east-1", "AWS_WEB_IDENTITY_TOKEN_FILE=f"}, []ProviderConfig{{Name: "bedrock", Type: "bedrock", Region: "us-east-1"}}},
+		{[]string{"AWS_REGION=us-east-1", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI=/f"}, []ProviderConfig{{Name: "bedrock", Type: "bedrock", Region: "us-east-1"}}},
+		{[]string{"AWS_REGION=us-east-1", "AWS_CONTAINER_CREDENTIALS_FULL_URI=/f"}, []ProviderConfig{{Name: "bedrock", Type: "bedrock", Region: "us-east-1"}}},
+		{[]string{"ZAI_API_KEY=a", "ZHIPU_API_KEY=b"}, []ProviderConfig{{Name: "zai", Type: "zai", APIKey: "a"}}},
 	} {
 		// A file that names no provider leaves that to the environment.
 		for _, text := range []string{"", "listen: 127.0.0.1:8080\n", "# nothing\n", "---\n"} {
@@ -555,6 +708,11 @@ func TestEnvironmentFaults(t *testing.T) {
 			[]string{"AZURE_OPENAI_RESOURCE=r", "AZURE_OPENAI_API_KEY=k", "AZURE_OPENAI_API_VERSION=canary"},
 			"AZURE_OPENAI_API_VERSION: want a date such as 2024-10-21 or 2025-04-01-preview, or none for /openai/v1",
 		},
+		{[]string{"AWS_REGION=Canary", "AWS_BEARER_TOKEN_BEDROCK=t"}, "AWS_REGION: want an AWS region, such as us-east-1"},
+		{
+			[]string{"AWS_DEFAULT_REGION=us-east-1", "AWS_BEARER_TOKEN_BEDROCK=canary canary"},
+			"AWS_BEARER_TOKEN_BEDROCK: spaces, line ends and other control characters have no place in it",
+		},
 	} {
 		if _, err := load(t, "", tt.env...); err == nil || err.Error() != tt.want {
 			t.Errorf("%q: got %v, want %s", tt.env, err, tt.want)
@@ -572,6 +730,11 @@ func TestIncomplete(t *testing.T) {
 	}{
 		{[]string{"AZURE_OPENAI_API_KEY=k"}, []Incomplete{{"azure", "AZURE_OPENAI_API_KEY", "AZURE_OPENAI_RESOURCE"}}},
 		{[]string{"AZURE_OPENAI_RESOURCE=r"}, nil},
+		{[]string{"AWS_BEARER_TOKEN_BEDROCK=k"}, []Incomplete{{"bedrock", "AWS_BEARER_TOKEN_BEDROCK", "AWS_REGION or AWS_DEFAULT_REGION"}}},
+		// Most machines that have these have them for other ends.
+		{[]string{"AWS_REGION=us-east-1"}, nil},
+		{[]string{"AWS_ACCESS_KEY_ID=a", "AWS_SECRET_ACCESS_KEY=b", "AWS_PROFILE=p"}, nil},
+		{[]string{"HF_TOKEN=a", "GITHUB_TOKEN=b", "ANTHROPIC_AUTH_TOKEN=c"}, nil},
 	} {
 		c, err := load(t, "", append(tt.env, "OPENAI_API_KEY=o")...)
 		if err != nil {
@@ -645,6 +808,8 @@ insecure: true
 providers:
   one: {type: openai_compatible, base_url: "http://h", models: ["Qwen*", "a-*-c", "x*"]}
   two: {type: openai_compatible, base_url: "http://h", models: ["*3-8b", "a-b-*", "qwen*", "y*"]}
+  work: {type: googleai, api_key: k}
+  play: {type: googleai, api_key: k}
 `[1:])
 	if err != nil {
 		t.Fatal(err)
@@ -652,6 +817,8 @@ providers:
 	want := []string{
 		`2:11: insecure: whoever can reach the listener can spend the providers' keys
     insecure: true`,
+		`7:3: providers.play: models that begin with google/ or gemini/ go to work, which comes first in the file
+    play: …`,
 		`5:65: providers.two.models: "*3-8b" and "Qwen*" of one are equally long and can match the same model; one comes first in the file and gets it
     - *3-8b`,
 		`5:74: providers.two.models: "a-b-*" and "a-*-c" of one are equally long and can match the same model; one comes first in the file and gets it

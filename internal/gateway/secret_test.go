@@ -23,18 +23,18 @@ func TestNoSecretIsShown(t *testing.T) {
 		"|\n      sk-canary\n      more", `*x # sk-canary`, `!!int sk-canary`, `${sk-canary}`,
 		`"${CANARY}"`, `["${CANARY}"]`, `"${UNSET:-${CANARY}} x"`, `"${CANARY:-`, `'${CANARY}'x`,
 	}
-	keys := []string{
-		"api_key", "base_url", "headers", "api_kye", "prices", "secret_access_key", "timeout", "type",
-		"client_keys", "include_usage", "organization", "project", "models", "api_path",
-	}
-	for _, key := range keys {
+	for key, owner := range providerKeys() {
 		for i, value := range values {
-			if !slices.Contains([]string{"api_key", "base_url", "headers", "api_kye", "prices", "secret_access_key"}, key) && i < 10 {
+			if !owner.secret && i < 10 {
 				continue // of these, the file's own text may be shown
 			}
-			text := "providers:\n  groq:\n    api_key: k\n  openai:\n    " + key + ": " + value + "\n"
+			line := "    " + key + ": " + value + "\n"
+			text := "providers:\n  groq:\n    api_key: k\n  n:\n" + line
+			if key != "type" {
+				text += "    type: " + owner.name + "\n"
+			}
 			_, err := load(t, text, "CANARY=env-canary: {[\n")
-			if err == nil && key != "headers" && key != "api_key" && key != "base_url" && key != "models" {
+			if err == nil && !owner.takesAll {
 				t.Errorf("no fault in\n%s", text)
 			}
 			if err != nil && strings.Contains(err.Error(), "canary") && !strings.Contains(value, "${sk-canary}") {
@@ -50,10 +50,52 @@ func TestNoSecretIsShown(t *testing.T) {
 	}
 }
 
+// A keyOwner is a type of provider that has a key.
+type keyOwner struct {
+	name     string // of the type
+	secret   bool   // the key's value is never shown
+	takesAll bool   // there are values of any kind that are no fault
+}
+
+// providerKeys returns every key of a provider, those of later versions and misspelt ones
+// included, each with a type that has it.
+func providerKeys() map[string]keyOwner {
+	keys := map[string]keyOwner{
+		"api_kye": {"openai", true, false}, "prices": {"openai", true, false}, "session_tokne": {"bedrock", true, false},
+	}
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[ProviderConfig]()) {
+		key := f.Tag.Get("yaml")
+		if key == "" || key == "-" {
+			continue
+		}
+		owner := keyOwner{name: "openai", secret: f.Tag.Get("secret") != ""}
+		for _, t := range catalog() {
+			if slices.Contains(t.keys, key) {
+				owner.name = t.name
+				break
+			}
+		}
+		switch key {
+		case "api_key", "base_url", "headers", "models", "query", "auth_token", "access_token", "bearer_token",
+			"access_key_id", "secret_access_key", "session_token", "deployment":
+			owner.takesAll = true
+		}
+		keys[key] = owner
+	}
+	return keys
+}
+
 // A configuration that is printed, logged or encoded shows no key.
 func TestConfigHidesSecrets(t *testing.T) {
 	t.Parallel()
-	c, err := load(t, "providers:\n  openai: {api_key: sk-canary, base_url: \"http://canary\", headers: {X-A: canary}}\n")
+	c, err := load(t, `
+providers:
+  openai: {api_key: sk-canary, base_url: "http://canary", headers: {X-A: canary}, query: {k: canary}}
+  anthropic: {auth_token: sk-canary}
+  vertex: {type: vertexai, project: p, access_token: sk-canary}
+  bedrock: {region: us-east-1, bearer_token: sk-canary, access_key_id: canary, secret_access_key: canary, session_token: canary}
+  azure: {resource: r, access_token: sk-canary}
+`[1:])
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -113,17 +113,18 @@ func (c *Config) validatePrefixes(d *decoder, built []llmproxy.Provider) {
 			if prefix != p.Name() && slices.Contains(c.providerNames(), prefix) {
 				d.fault(path, d.keys[path], "providers: %q is a prefix on the models of %s as well: choose another name", prefix, p.Name())
 			}
-			if other, taken := first[prefix]; taken {
-				elsewhere = append(elsewhere, fmt.Sprintf("%s/ go to %s", prefix, other))
+			if _, taken := first[prefix]; taken {
+				elsewhere = append(elsewhere, prefix+"/")
 			} else {
 				first[prefix] = p.Name()
 			}
 		}
-		if len(elsewhere) > 0 {
+		if len(elsewhere) > 0 { // both are of one type, and have the same
 			at := d.keys["providers."+p.Name()]
 			c.Warnings = append(c.Warnings, Fault{
 				File: d.file, Line: at.line, Column: at.column, Source: at.source,
-				Message: fmt.Sprintf("providers.%s: models that begin with %s, which comes first in the file", p.Name(), strings.Join(elsewhere, ", with ")),
+				Message: fmt.Sprintf("providers.%s: models that begin with %s go to %s, which comes first in the file",
+					p.Name(), orList(elsewhere), first[strings.TrimSuffix(elsewhere[0], "/")]),
 			})
 		}
 	}
@@ -180,12 +181,16 @@ func (d *decoder) providerFaults(path string, p *ProviderConfig, err error) {
 			d.fault(path, d.at(path), "%s: %v", path, err)
 			continue
 		}
-		at := path + "." + f.Field
+		field := f.Field
+		if field == "bearer_token" && p.BearerToken == "" && p.APIKey != "" {
+			field = "api_key" // under which it was given
+		}
+		at := path + "." + field
 		if d.faultyBelow(at) {
 			continue // said already, with its place
 		}
 		name := at
-		if v := p.variables[f.Field]; v != "" {
+		if v := p.variables[field]; v != "" {
 			name = v
 		}
 		if _, ok := d.keys[at]; !ok && d.faultyBelow(path) {
