@@ -18,6 +18,7 @@ const (
 	APIConverse        APIType = "converse"
 	APIInvokeModel     APIType = "invoke_model"
 	APICohere          APIType = "cohere"
+	APIOllama          APIType = "ollama" // Ollama's native API; on its mount only
 )
 
 // Transport says how an exchange travels.

@@ -214,6 +214,8 @@ func byEnd(isJSON bool, path string) (target, bool) {
 		return target{op: Operation{API: APIMessages, JSON: true, Metered: path == "/messages"}}, true
 	case "/v2/chat", "/v2/embed", "/v2/rerank":
 		return target{op: Operation{API: APICohere, JSON: true, Metered: true}}, true
+	case "/api/chat", "/api/generate", "/api/embed", "/api/embeddings":
+		return target{op: Operation{API: APIOllama, JSON: true, Metered: true}}, true
 	}
 	switch first, rest := segment(path); first {
 	case "models":
@@ -363,6 +365,12 @@ func isJSON(contentType string) bool {
 func isSSE(contentType string) bool {
 	media, _, _ := strings.Cut(contentType, ";")
 	return strings.EqualFold(strings.TrimSpace(media), "text/event-stream")
+}
+
+// isLines reports whether a Content-Type is that of JSON texts, one a line.
+func isLines(contentType string) bool {
+	media, _, _ := strings.Cut(contentType, ";")
+	return strings.EqualFold(strings.TrimSpace(media), "application/x-ndjson")
 }
 
 // isEventStream reports whether a Content-Type is that of AWS event streams.

@@ -72,6 +72,7 @@ func TestDetect(t *testing.T) {
 		{"POST", "/bedrock/model/amazon.nova-v1%3A0/converse", "", want{api: "converse", path: "/model/amazon.nova-v1%3A0/converse", provider: "bedrock", model: "amazon.nova-v1:0", json: true, metered: true}},
 		{"POST", "/azure/openai/deployments/d/embeddings?api-version=1", "", want{api: "embeddings", path: "/openai/deployments/d/embeddings", provider: "azure", model: "d", json: true, metered: true}},
 		{"POST", "/cohere/v2/rerank", "", want{api: "cohere", path: "/v2/rerank", provider: "cohere", json: true, metered: true}},
+		{"POST", "/ollama/api/chat", "", want{api: "ollama", path: "/api/chat", provider: "ollama", json: true, metered: true}},
 		{"PUT", "/my-vllm/anything/at%20all/", "", want{path: "/anything/at%20all/", provider: "my-vllm"}},
 	} {
 		r := httptest.NewRequest(tt.method, tt.target, nil)
