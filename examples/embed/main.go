@@ -8,8 +8,8 @@ import (
 	"os"
 
 	"github.com/llmproxy/llmproxy"
+	"github.com/llmproxy/llmproxy/providers/anthropic"
 	"github.com/llmproxy/llmproxy/providers/openai"
-	"github.com/llmproxy/llmproxy/providers/openai_compatible"
 )
 
 func main() {
@@ -17,11 +17,11 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	groq, err := openai_compatible.New(openai_compatible.Config{Type: "groq", APIKey: os.Getenv("GROQ_API_KEY")})
+	claude, err := anthropic.New(anthropic.Config{APIKey: os.Getenv("ANTHROPIC_API_KEY")})
 	if err != nil {
 		log.Fatal(err)
 	}
-	log.Fatal(http.ListenAndServe("127.0.0.1:8080", handler(report, openAI, groq)))
+	log.Fatal(http.ListenAndServe("127.0.0.1:8080", handler(report, openAI, claude)))
 }
 
 // handler serves the gateway below /llm, with the first provider for models that none
