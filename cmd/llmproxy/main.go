@@ -31,7 +31,7 @@ type commands struct {
 	Config string `help:"Configuration file. Default: ${default_file} in the working directory, if there is one." placeholder:"FILE"`
 
 	Serve   serve       `cmd:"" help:"Run the gateway."`
-	Demo    demo        `cmd:"" help:"Run the gateway with a simulated provider: no key, no network."`
+	Demo    demo        `cmd:"" help:"Run the gateway with simulated providers: no key, no network."`
 	Check   check       `cmd:"" help:"Check the configuration and list every fault."`
 	Version showVersion `cmd:"" help:"Print version, commit and Go version."`
 }
@@ -62,18 +62,22 @@ func (demo) Help() string {
 	return `Sends itself a request of each kind, prints what was routed and metered, then keeps serving
 and prints what to try. It reads no configuration and writes no file.
 
-To see the simulated provider misbehave, send it the header X-Simulate, such as
+To see the simulated providers misbehave, send the header X-Simulate, such as
 "X-Simulate: pace=200ms" or "X-Simulate: status=429".`
 }
 
 func (d *demo) Run(r *process) error {
 	const key = "simulated"
 	return gateway.Demo{
-		Listen:   d.Listen,
-		Provider: simulator.New(simulator.Options{APIKey: key, AnyModel: true, Script: simulated}),
-		Key:      key,
-		Stdout:   r.stdout,
-		Stderr:   r.stderr,
+		Listen: d.Listen,
+		Provider: simulator.New(simulator.Options{
+			APIKey:   key,
+			AWS:      simulator.AWSCredentials{AccessKeyID: key, SecretAccessKey: key},
+			AnyModel: true, Script: simulated,
+		}),
+		Key:    key,
+		Stdout: r.stdout,
+		Stderr: r.stderr,
 	}.Run(r.ctx, r.stop)
 }
 

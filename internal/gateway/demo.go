@@ -20,9 +20,10 @@ type Demo struct {
 	// Listen is the address to listen on. "" is the default address, or a free port
 	// where that is taken.
 	Listen string
-	// Provider answers in place of a provider, as OpenAI does, below /v1 and /openai/v1.
+	// Provider answers in place of all providers, each at its own paths; OpenAI's API is
+	// below /v1 and /openai/v1.
 	Provider http.Handler
-	// Key is the credential it wants to see.
+	// Key is the credential it wants to see. Of AWS, it is the key's id and its secret.
 	Key string
 
 	Stdout io.Writer // for the table
@@ -92,12 +93,18 @@ func (d Demo) listen(ctx context.Context) (net.Listener, error) {
 	return l, err
 }
 
-// config returns two providers at upstream, so that there is something to route.
+// config returns one provider for each way to call one, all of them at upstream, and two
+// that are called like OpenAI, so that there is something to route.
 func (d Demo) config(upstream string) *Config {
 	c := &Config{
 		Providers: []ProviderConfig{
 			{Name: "openai", APIKey: d.Key, BaseURL: upstream + "/v1"},
 			{Name: "groq", APIKey: d.Key, BaseURL: upstream + "/openai/v1"},
+			{Name: "anthropic", APIKey: d.Key, BaseURL: upstream},
+			{Name: "googleai", APIKey: d.Key, BaseURL: upstream},
+			{Name: "bedrock", Region: "us-east-1", AccessKeyID: d.Key, SecretAccessKey: d.Key, BaseURL: upstream},
+			{Name: "azure", APIKey: d.Key, BaseURL: upstream},
+			{Name: "cohere", APIKey: d.Key, BaseURL: upstream},
 		},
 		Fallback: "openai",
 	}

@@ -29,20 +29,30 @@ type tourStop struct {
 	stream             bool
 	provider           string // that should serve it
 	metered            bool   // it consumes tokens
+	short              string // of the path, in a line
 }
 
 func tourStops() []tourStop {
 	const (
-		chat   = `{"model":%q%s,"messages":[{"role":"user","content":"What does a gateway do?"}]}`
-		prompt = `{"model":%q%s,"prompt":"Once upon a time"}`
-		input  = `{"model":%q%s,"input":"What does a gateway do?"}`
+		chat     = `{"model":%q%s,"messages":[{"role":"user","content":"What does a gateway do?"}]}`
+		messages = `{"model":%q%s,"max_tokens":100,"messages":[{"role":"user","content":"What does a gateway do?"}]}`
+		prompt   = `{"model":%q%s,"prompt":"Once upon a time"}`
+		input    = `{"model":%q%s,"input":"What does a gateway do?"}`
+		contents = `{"contents":[{"role":"user","parts":[{"text":"What does a gateway do?"}]}]}`
+		converse = `{"messages":[{"role":"user","content":[{"text":"What does a gateway do?"}]}]}`
+
+		gemini, nova = "gemini-2.5-flash", "amazon.nova-micro-v1:0"
 	)
 	post := func(path, provider, format, model string, stream bool) tourStop {
 		member := ""
 		if stream {
 			member = `,"stream":true`
 		}
-		return tourStop{"POST", path, fmt.Sprintf(format, model, member), stream, provider, true}
+		return tourStop{"POST", path, fmt.Sprintf(format, model, member), stream, provider, true, path}
+	}
+	// Where the path has the model, another column of the line has it too.
+	at := func(before, model, after, query, provider, body string, stream bool) tourStop {
+		return tourStop{"POST", before + model + after + query, body, stream, provider, true, before + "…" + after}
 	}
 	return []tourStop{
 		post("/v1/chat/completions", "openai", chat, "gpt-5-mini", false),
@@ -54,9 +64,19 @@ func tourStops() []tourStop {
 		post("/v1/completions", "openai", prompt, "gpt-3.5-turbo-instruct", false),
 		post("/v1/completions", "openai", prompt, "gpt-3.5-turbo-instruct", true),
 		post("/v1/embeddings", "openai", input, "text-embedding-3-small", false),
+		post("/v1/messages", "anthropic", messages, "claude-sonnet-4-5", false),
+		post("/v1/messages", "anthropic", messages, "claude-sonnet-4-5", true),
+		at("/v1beta/models/", gemini, ":generateContent", "", "googleai", contents, false),
+		at("/v1beta/models/", gemini, ":streamGenerateContent", "?alt=sse", "googleai", contents, true),
+		at("/model/", nova, "/converse", "", "bedrock", converse, false),
+		at("/model/", nova, "/converse-stream", "", "bedrock", converse, true),
+		at("/openai/deployments/", "gpt-4o-mini", "/chat/completions", "?api-version=2024-10-21", "azure", fmt.Sprintf(chat, "any", ""), false),
+		post("/v1/chat/completions", "azure", chat, "azure/gpt-4o-mini", true),
+		post("/v2/chat", "cohere", chat, "command-r7b-12-2024", false),
+		post("/v2/chat", "cohere", chat, "command-r7b-12-2024", true),
 		// A mount: everything the provider has, under its name.
 		post("/groq/openai/v1/chat/completions", "groq", chat, "llama-3.3-70b-versatile", false),
-		{"GET", "/v1/models", "", false, "openai", false},
+		{"GET", "/v1/models", "", false, "openai", false, "/v1/models"},
 	}
 }
 
@@ -73,7 +93,7 @@ func (t tour) run(ctx context.Context) error {
 	client := &http.Client{Transport: transport, Timeout: time.Minute}
 
 	fmt.Fprintf(t.out, "llmproxy demo: a gateway at %s.\n", addressOf(t.listener))
-	fmt.Fprint(t.out, "Its providers are SIMULATED: both are one handler in this process. No key, no network, no charge.\n\n")
+	fmt.Fprint(t.out, "Its providers are SIMULATED: all are one handler in this process. No key, no network, no charge.\n\n")
 	table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "REQUEST\t\tPROVIDER\tMODEL\tSTATUS\tTOKENS IN\tOUT\tFIRST BYTE\tTOTAL")
 	var failure error
@@ -85,13 +105,13 @@ func (t tour) run(ctx context.Context) error {
 		}
 		kind := "json"
 		if s.stream {
-			kind = "sse"
+			kind = string(v.record.Transport)
 		}
 		in, out := "-", "-"
 		if s.metered {
 			in, out = strconv.FormatInt(v.record.Usage.PromptTokens, 10), strconv.FormatInt(v.record.Usage.CompletionTokens, 10)
 		}
-		fmt.Fprintf(table, "%s %s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", s.method, s.path, kind,
+		fmt.Fprintf(table, "%s %s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", s.method, s.short, kind,
 			v.record.Provider, orDash(v.record.Model), v.record.Status, in, out, milliseconds(v.first), milliseconds(v.total))
 	}
 	if err := errors.Join(failure, table.Flush()); err != nil {
@@ -190,9 +210,16 @@ Try it:
   %[1]s%[2]s/v1/responses -H 'Content-Type: application/json' \
     -d '{"model":"gpt-5-mini","stream":true,"input":"Hello!"}'
 
+  %[1]s%[2]s/v1/messages -H 'Content-Type: application/json' \
+    -d '{"model":"claude-sonnet-4-5","max_tokens":100,"stream":true,"messages":[{"role":"user","content":"Hello!"}]}'
+
+  %[1]s%[2]s/v1beta/models/gemini-2.5-flash:generateContent -H 'Content-Type: application/json' \
+    -d '{"contents":[{"role":"user","parts":[{"text":"Hello!"}]}]}'
+
   %[1]s%[2]s/v1/models
 
-Or point an SDK at it: base URL %[2]s/v1, any API key.
+Or point an SDK at it, with any API key: base URL %[2]s/v1 for OpenAI's,
+%[2]s for those of Anthropic, Google, AWS and Cohere.
 Serving until interrupted (Ctrl-C). Each exchange leaves one line below.
 `, curl, base)
 	return err

@@ -171,32 +171,30 @@ func (c *Config) isOwnAddress(p *ProviderConfig) bool {
 
 // providerFaults notes what the provider's own package refuses.
 func (d *decoder) providerFaults(path string, p *ProviderConfig, err error) {
-	each := []error{err}
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		each = joined.Unwrap()
+		for _, err := range joined.Unwrap() {
+			d.providerFaults(path, p, err)
+		}
+		return
 	}
-	for _, err := range each {
-		f, ok := errors.AsType[*openai_compatible.FieldError](err)
-		if !ok {
-			d.fault(path, d.at(path), "%s: %v", path, err)
-			continue
-		}
-		field := f.Field
-		if field == "bearer_token" && p.BearerToken == "" && p.APIKey != "" {
-			field = "api_key" // under which it was given
-		}
-		at := path + "." + field
-		if d.faultyBelow(at) {
-			continue // said already, with its place
-		}
-		name := at
-		if v := p.variables[field]; v != "" {
-			name = v
-		}
-		if _, ok := d.keys[at]; !ok && d.faultyBelow(path) {
-			continue // what is missing may be what is misspelt
-		}
-		d.fault(at, d.at(at), "%s: %s", name, f.Problem)
+	f, ok := errors.AsType[*openai_compatible.FieldError](err)
+	if !ok {
+		d.fault(path, d.at(path), "%s: %v", path, err)
+		return
+	}
+	field := f.Field
+	if field == "bearer_token" && p.BearerToken == "" && p.APIKey != "" {
+		field = "api_key" // under which it was given
+	}
+	at := path + "." + field
+	_, written := d.keys[at]
+	switch {
+	case d.faultyBelow(at): // said already, with its place
+	case !written && d.faultyBelow(path): // what is missing may be what is misspelt
+	case p.variables[field] != "":
+		d.fault(at, d.at(at), "%s: %s", p.variables[field], f.Problem)
+	default:
+		d.fault(at, d.at(at), "%s: %s", at, f.Problem)
 	}
 }
 
