@@ -30,12 +30,6 @@ var sideways = []struct{ from, to, why string }{
 	{"providers/openai", "providers/openai_compatible", "OpenAI's own service is one more look-alike"},
 	{"dialect/invoke", "dialect/messages", "InvokeModel answers in the shape of the model's family: Claude's is Messages"},
 	{"dialect/invoke", "dialect/converse", "Nova's is Converse's"},
-	{"providers/azure", "providers/openai_compatible", "Azure serves OpenAI's APIs at URLs of its own"},
-	{"providers/cohere", "providers/openai_compatible", "one more service with a bearer key: the same settings and faults"},
-	{"providers/googleai", "providers/openai_compatible", "the same settings and faults"},
-	{"providers/vertexai", "providers/openai_compatible", "the same settings and faults"},
-	{"providers/anthropic", "providers/openai_compatible", "the same settings and faults"},
-	{"providers/bedrock", "providers/openai_compatible", "the same settings and faults"},
 }
 
 // jsonModule is the one module besides the standard library for floors 2 and 3. Floors

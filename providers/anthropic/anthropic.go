@@ -7,12 +7,11 @@
 package anthropic
 
 import (
-	"errors"
 	"net/http"
 
 	"github.com/llmproxy/llmproxy"
 	"github.com/llmproxy/llmproxy/dialect/messages"
-	"github.com/llmproxy/llmproxy/providers/openai_compatible"
+	"github.com/llmproxy/llmproxy/providers/internal/setting"
 )
 
 // Type is the provider's type, and its name unless the configuration gives another.
@@ -29,25 +28,17 @@ const (
 // fault of c. What c points to is copied.
 func New(c Config) (*llmproxy.BaseProvider, error) {
 	key, field := c.APIKey, "X-Api-Key"
-	fault := c.tokenFault()
-	if c.AuthToken != "" && fault == nil {
+	faults := c.tokenFaults()
+	if c.AuthToken != "" && len(faults) == 0 {
 		key, field = c.AuthToken, "" // Authorization: Bearer
 	}
-	p, err := openai_compatible.Make(openai_compatible.Config{
-		Name: c.name(), Type: Type, BaseURL: c.BaseURL,
-		APIKey: key, ClientKeys: c.ClientKeys, Headers: c.Headers,
-		Models: c.Models, Timeout: c.Timeout,
-	}, openai_compatible.Preset{
+	p, err := setting.Common{
+		Name: c.name(), BaseURL: c.BaseURL, APIKey: key, ClientKeys: c.ClientKeys,
+		Headers: c.Headers, Models: c.Models, Timeout: c.Timeout,
+	}.Provider(setting.Service{
 		Type: Type, BaseURL: "https://api.anthropic.com", APIPath: "/v1",
 		KeyHeader: field, Models: []string{"claude-*"},
-	})
-	if fault != nil {
-		faults := []error{fault}
-		if others, ok := err.(interface{ Unwrap() []error }); ok {
-			faults = append(faults, others.Unwrap()...)
-		}
-		return nil, errors.Join(faults...)
-	}
+	}, faults...)
 	if err != nil {
 		return nil, err
 	}

@@ -1,12 +1,12 @@
 package anthropic
 
 import (
+	"cmp"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
-	"github.com/llmproxy/llmproxy/providers/openai_compatible"
+	"github.com/llmproxy/llmproxy/providers/internal/setting"
 )
 
 // Config says how to use Anthropic: at least APIKey, AuthToken or ClientKeys.
@@ -32,29 +32,21 @@ type Config struct {
 	Timeout time.Duration // for the header of an answer; 0 means the router's
 }
 
-// FieldError is one fault of a [Config].
-type FieldError = openai_compatible.FieldError
+// A FieldError is one fault of a [Config]. [New] joins all it finds.
+type FieldError = setting.FieldError
 
 // name returns the name the provider gets.
-func (c Config) name() string {
-	if c.Name != "" {
-		return c.Name
-	}
-	return Type
-}
+func (c Config) name() string { return cmp.Or(c.Name, Type) }
 
-// tokenFault returns what is wrong with the token, if anything is.
-func (c Config) tokenFault() error {
-	problem := ""
+// tokenFaults returns what is wrong with the token, if anything is.
+func (c Config) tokenFaults() (faults []error) {
 	switch {
 	case c.AuthToken != "" && c.APIKey != "":
-		problem = "only one of api_key and auth_token can be sent"
-	case strings.ContainsFunc(c.AuthToken, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
-		problem = "spaces, line ends and other control characters have no place in it"
-	default:
-		return nil
+		faults = append(faults, setting.Fault(c.name(), "auth_token", "only one of api_key and auth_token can be sent"))
+	case !setting.Visible(c.AuthToken):
+		faults = append(faults, setting.Fault(c.name(), "auth_token", setting.NotVisible))
 	}
-	return &FieldError{Provider: c.name(), Field: "auth_token", Problem: problem}
+	return faults
 }
 
 // String names the provider and its type, no more.

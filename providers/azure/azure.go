@@ -140,7 +140,7 @@ var (
 // dated reports whether models are asked for by deployment.
 func (c Config) dated() bool { return date.MatchString(c.APIVersion) }
 
-// faults returns what is wrong with c besides what openai_compatible finds.
+// faults returns what is wrong with c besides what all providers have in common.
 func (c Config) faults() (faults []error) {
 	fault := func(field, problem string) {
 		faults = append(faults, setting.Fault(c.name(), field, "%s", problem))

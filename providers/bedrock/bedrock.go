@@ -7,7 +7,6 @@
 package bedrock
 
 import (
-	"errors"
 	"net/url"
 	"strings"
 
@@ -17,7 +16,7 @@ import (
 	"github.com/llmproxy/llmproxy/dialect/invoke"
 	"github.com/llmproxy/llmproxy/dialect/messages"
 	"github.com/llmproxy/llmproxy/dialect/responses"
-	"github.com/llmproxy/llmproxy/providers/openai_compatible"
+	"github.com/llmproxy/llmproxy/providers/internal/setting"
 	"github.com/llmproxy/llmproxy/wire"
 )
 
@@ -36,14 +35,13 @@ const (
 // fault of c. What c points to is copied, but for c.Credentials.
 func New(c Config) (*llmproxy.BaseProvider, error) {
 	bearer := c.BearerToken
-	if !visible(bearer) {
+	if !setting.Visible(bearer) {
 		bearer = "" // a fault of its own
 	}
-	p, err := openai_compatible.Make(openai_compatible.Config{
-		Name: c.name(), Type: Type, BaseURL: c.address(),
-		APIKey: bearer, ClientKeys: c.ClientKeys,
+	p, err := setting.Common{
+		Name: c.name(), BaseURL: c.address(), APIKey: bearer, ClientKeys: c.ClientKeys,
 		Headers: c.Headers, Models: c.Models, Timeout: c.Timeout,
-	}, openai_compatible.Preset{
+	}.Provider(setting.Service{
 		Type: Type,
 		Paths: map[llmproxy.APIType]string{
 			llmproxy.APIChatCompletions: "/openai/v1",
@@ -52,8 +50,8 @@ func New(c Config) (*llmproxy.BaseProvider, error) {
 			llmproxy.APIMessages:        "/anthropic/v1",
 		},
 		Models: models(),
-	})
-	if err = errors.Join(append(c.faults(), err)...); err != nil {
+	}, c.faults()...)
+	if err != nil {
 		return nil, err
 	}
 	includeUsage := c.IncludeUsage == nil || *c.IncludeUsage

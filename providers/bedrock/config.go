@@ -1,6 +1,7 @@
 package bedrock
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"regexp"
@@ -9,7 +10,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"github.com/llmproxy/llmproxy/providers/openai_compatible"
+	"github.com/llmproxy/llmproxy/providers/internal/setting"
 )
 
 // Config says where Bedrock is and as whom it is called: Region, and one kind of
@@ -50,16 +51,11 @@ type Config struct {
 	IncludeUsage *bool
 }
 
-// FieldError is one fault of a [Config]. [New] joins all it finds.
-type FieldError = openai_compatible.FieldError
+// A FieldError is one fault of a [Config]. [New] joins all it finds.
+type FieldError = setting.FieldError
 
 // name returns the name the provider gets.
-func (c Config) name() string {
-	if c.Name != "" {
-		return c.Name
-	}
-	return Type
-}
+func (c Config) name() string { return cmp.Or(c.Name, Type) }
 
 // String names the provider and its type, no more.
 func (c Config) String() string { return fmt.Sprintf("provider %s (%s)", c.name(), Type) }
@@ -109,10 +105,10 @@ func (c Config) address() string {
 // signs reports whether requests are signed.
 func (c Config) signs() bool { return c.BearerToken == "" && !c.ClientKeys }
 
-// faults returns what is wrong with c besides what openai_compatible finds.
+// faults returns what is wrong with c besides what all providers have in common.
 func (c Config) faults() (faults []error) {
 	fault := func(field, problem string) {
-		faults = append(faults, &FieldError{Provider: c.name(), Field: field, Problem: problem})
+		faults = append(faults, setting.Fault(c.name(), field, "%s", problem))
 	}
 	switch region := c.region(); {
 	case region == "" && c.BaseURL == "":
@@ -131,8 +127,8 @@ func (c Config) faults() (faults []error) {
 		{"secret_access_key", c.SecretAccessKey},
 		{"session_token", c.SessionToken},
 	} {
-		if !visible(secret.value) {
-			fault(secret.field, "spaces, line ends and other control characters have no place in it")
+		if !setting.Visible(secret.value) {
+			fault(secret.field, setting.NotVisible)
 		}
 	}
 	static := c.AccessKeyID != "" && c.SecretAccessKey != ""
@@ -147,9 +143,4 @@ func (c Config) faults() (faults []error) {
 		fault("bearer_token", "no credential; want it, or access_key_id and secret_access_key, or those of AWS's own tools")
 	}
 	return faults
-}
-
-// visible reports whether s holds visible ASCII only, as keys do.
-func visible(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f })
 }

@@ -17,6 +17,7 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"github.com/llmproxy/llmproxy"
+	"github.com/llmproxy/llmproxy/providers/internal/setting"
 )
 
 const (
@@ -32,13 +33,6 @@ const (
 	oldest = "2023-06-01"
 )
 
-// enricher is a function, so that what it knows is out of reach of fmt, encoding/json
-// and reflect: printing a provider cannot show its keys.
-type enricher func(r *http.Request, x *llmproxy.Exchange) error
-
-// Enrich sets the credential and the operator's fields.
-func (e enricher) Enrich(r *http.Request, x *llmproxy.Exchange) error { return e(r, x) }
-
 // credentials does what rest does, which sets a bearer token and the operator's fields,
 // and then signs the request, where c wants that.
 func credentials(c Config, rest llmproxy.RequestEnricher) llmproxy.RequestEnricher {
@@ -46,7 +40,7 @@ func credentials(c Config, rest llmproxy.RequestEnricher) llmproxy.RequestEnrich
 	if c.signs() {
 		sign = newSigner(c).sign
 	}
-	return enricher(func(r *http.Request, x *llmproxy.Exchange) error {
+	return setting.Enricher(func(r *http.Request, x *llmproxy.Exchange) error {
 		if x.Operation.API == llmproxy.APIMessages && r.Header.Get("Anthropic-Version") == "" {
 			r.Header.Set("Anthropic-Version", oldest)
 		}

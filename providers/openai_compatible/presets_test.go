@@ -1,8 +1,6 @@
 package openai_compatible_test
 
 import (
-	"errors"
-	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
@@ -173,31 +171,5 @@ func TestMessages(t *testing.T) {
 		if got := resolve(t, c, op); got != want {
 			t.Errorf("%q: got %s, want %s", typ, got, want)
 		}
-	}
-}
-
-// A row that is not in the table.
-func TestMake(t *testing.T) {
-	t.Parallel()
-	row := openai_compatible.Preset{Type: "acme", BaseURL: "https://acme.example", APIPath: "/v2", KeyHeader: "X-Acme-Key"}
-	p, err := openai_compatible.Make(openai_compatible.Config{Type: "acme", APIKey: "sk-ours"}, row)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := p.Name(); got != "acme" {
-		t.Errorf("named %s, want acme", got)
-	}
-	u, err := p.Resolve(&llmproxy.Exchange{Operation: auto(llmproxy.APIResponses, "/responses")})
-	if err != nil || u.String() != "https://acme.example/v2/responses" {
-		t.Errorf("got %v, %v", u, err)
-	}
-	r := &http.Request{Header: http.Header{}}
-	if err := p.Enrich(r, &llmproxy.Exchange{}); err != nil || len(r.Header) != 1 || r.Header.Get("X-Acme-Key") != "sk-ours" {
-		t.Errorf("got %v, %v", r.Header, err)
-	}
-	want := "of the caller\nprovider acme: project: spaces, line ends and other control characters have no place in it\nprovider acme: timeout: is negative"
-	_, err = openai_compatible.Make(openai_compatible.Config{Type: "acme", Project: " ", Timeout: -1}, row, errors.New("of the caller"))
-	if err == nil || err.Error() != want {
-		t.Errorf("got %v", err)
 	}
 }

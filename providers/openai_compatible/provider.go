@@ -25,18 +25,11 @@ import (
 // fault of c. What c points to is copied.
 func New(c Config) (*llmproxy.BaseProvider, error) {
 	var faults []error
-	preset, ok := Lookup(c.presetType())
+	p, ok := Lookup(c.presetType())
 	if !ok {
 		faults = append(faults, setting.Fault(c.name(), "type", "unknown; want %s", strings.Join(types(), ", ")))
-		preset.BaseURL = "http://unknown" // so that the rest can be checked
+		p.BaseURL = "http://unknown" // so that the rest can be checked
 	}
-	return Make(c, preset, faults...)
-}
-
-// Make is [New] for a service that a package of its own describes: p takes the place of
-// a row in the table, and c.Type is for show only. The error joins faults as well, which
-// the caller found.
-func Make(c Config, p Preset, faults ...error) (*llmproxy.BaseProvider, error) {
 	faults = append(faults, c.faults()...)
 	provider, err := setting.Common{
 		Name:         c.name(),
