@@ -12,7 +12,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/llmproxy/llmproxy"
 	"github.com/llmproxy/llmproxy/internal/gateway"
+	"github.com/llmproxy/llmproxy/providers/openai"
 	"github.com/llmproxy/llmproxy/providers/openai_compatible"
 )
 
@@ -183,6 +185,34 @@ func TestEveryKeyVariableIsDocumented(t *testing.T) {
 			if row := fmt.Sprintf("| `%s` | `%s` |", variable, p.Type); !strings.Contains(string(text), row) {
 				t.Errorf("%s lacks the row %s", page, row)
 			}
+		}
+	}
+}
+
+func TestEveryLookAlikeIsDocumented(t *testing.T) {
+	t.Parallel()
+	const page = "docs/providers.md"
+	text, err := os.ReadFile(filepath.Join(repository, filepath.FromSlash(page)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range openai_compatible.Presets() {
+		variables, base, messages := "", "`"+p.BaseURL+p.APIPath+"`", ""
+		if len(p.KeyEnv) > 0 {
+			variables = "`" + strings.Join(p.KeyEnv, "`, `") + "` "
+		}
+		if path, ok := p.Paths[llmproxy.APIMessages]; ok {
+			messages = "`" + path + "` "
+		}
+		row := fmt.Sprintf("| `%s` | %s| %s | %s|\n", p.Type, variables, base, messages)
+		switch {
+		case p.BaseURL == "": // the operator's own
+			row = fmt.Sprintf("| `%s` |", p.Type)
+		case p.Type == openai.Type: // is in another table
+			row = fmt.Sprintf("| `%s` | %s| %s |", p.Type, variables, base)
+		}
+		if !strings.Contains(string(text), row) {
+			t.Errorf("%s lacks the row %s", page, row)
 		}
 	}
 }
