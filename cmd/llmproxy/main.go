@@ -43,7 +43,7 @@ type serve struct {
 // Help is shown by llmproxy serve --help.
 func (serve) Help() string {
 	return `Without a configuration file, every provider whose key is in the environment is there:
-OPENAI_API_KEY makes provider openai, GROQ_API_KEY provider groq, and so on.
+OPENAI_API_KEY makes provider openai, ANTHROPIC_API_KEY provider anthropic, and so on.
 
 The first SIGINT or SIGTERM stops accepting and lets running exchanges finish, for at most
 shutdown_timeout (30s). The second ends them at once.`

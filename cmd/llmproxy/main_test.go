@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -241,6 +242,46 @@ func TestServeOnUnixSocket(t *testing.T) {
 	if _, err := os.Lstat(address); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the socket is still there: %v", err)
 	}
+}
+
+// With tls the gateway speaks it, and says so.
+func TestServeTLS(t *testing.T) {
+	t.Parallel()
+	provider := httptest.NewServer(simulator.New(simulator.Options{}))
+	defer provider.Close()
+	secure := httptest.NewUnstartedServer(nil) // for its certificate, and a client that trusts it
+	secure.EnableHTTP2 = true
+	secure.StartTLS()
+	defer secure.Close()
+	pair := secure.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := config(t, provider.URL, "tls: {cert: tls/server.pem, key: tls/server.key}\n")
+	dir := filepath.Join(filepath.Dir(file), "tls")
+	if err := errors.Join(
+		os.Mkdir(dir, 0o700),
+		os.WriteFile(filepath.Join(dir, "server.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]}), 0o600),
+		os.WriteFile(filepath.Join(dir, "server.key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), 0o600),
+	); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, []string{"KEY=k"}, "serve", "--listen", "127.0.0.1:0", "--config", file)
+	url := p.stderr.next(t, `msg=listening address=(https://\S+)`)
+	resp, err := secure.Client().Post(url+"/v1/chat/completions", "application/json", strings.NewReader(request))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, err := io.ReadAll(resp.Body); resp.Proto != "HTTP/2.0" || err != nil || !strings.HasSuffix(string(body), "data: [DONE]\n\n") {
+		t.Errorf("got %s, %q, %v", resp.Proto, body, err)
+	}
+	resp.Body.Close()
+	secure.Client().CloseIdleConnections()
+	p.interrupt(t)
+	p.stderr.rest()
+	p.stdout.rest()
+	p.end(t, 0)
 }
 
 func TestServePortTaken(t *testing.T) {

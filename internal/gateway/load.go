@@ -13,7 +13,8 @@ import (
 // DefaultFile is the configuration file that is read where none is named.
 const DefaultFile = "llmproxy.yaml"
 
-// 1 MiB: thousands of providers. The parser needs many times a file's size.
+// 1 MiB: thousands of providers, or certificates. The parser needs many times a file's
+// size.
 const maxFile = 1 << 20
 
 // Source says where a configuration comes from.
@@ -73,22 +74,32 @@ func (s Source) read() (name string, text []byte, err error) {
 	if name == "" {
 		name = DefaultFile
 	}
-	f, err := os.Open(name)
-	if s.File == "" && errors.Is(err, fs.ErrNotExist) {
-		return "", nil, nil
-	}
-	if err != nil {
-		return "", nil, Faults{{File: name, Message: "cannot be read: " + reason(err)}}
-	}
-	defer f.Close()
-	text, err = io.ReadAll(io.LimitReader(f, maxFile+1))
+	text, err = readFile(name)
 	switch {
+	case s.File == "" && errors.Is(err, fs.ErrNotExist):
+		return "", nil, nil
+	case errors.Is(err, errLarge):
+		return "", nil, Faults{{File: name, Message: errLarge.Error()}}
 	case err != nil:
 		return "", nil, Faults{{File: name, Message: "cannot be read: " + reason(err)}}
-	case len(text) > maxFile:
-		return "", nil, Faults{{File: name, Message: "is larger than 1 MiB"}}
 	}
 	return name, text, nil
+}
+
+var errLarge = errors.New("is larger than 1 MiB")
+
+// readFile reads a file of at most maxFile bytes.
+func readFile(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(text) > maxFile {
+		err = errLarge
+	}
+	return text, err
 }
 
 // reason returns what is wrong with a file, without its name.

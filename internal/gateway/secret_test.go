@@ -120,6 +120,11 @@ func FuzzLoad(f *testing.F) {
 		"providers:\n  a: &x {type: vllm, models: [b, c*]}\n  b: {<<: *x}\nfallback: a\nlimits: {upload: 1MB}\n",
 		"providers: {groq: {api_key: k, headers: {A: b}, include_usage: true, timeout: 1s}}\nlog: {level: debug}",
 		"providers:\n  openai:\n    api_key: |\n      k\n", "a: >-\n  b\n\nc: 'd''e'\n",
+		"tls: {cert: a.pem, key: b}\nproviders: {anthropic: {auth_token: t}, googleai: {api_key: k}, cohere: {api_key: k}}\n",
+		"providers:\n  b: {type: bedrock, region: us-east-1, access_key_id: a, secret_access_key: b, session_token: c, fips: true}\n" +
+			"  v: {type: vertexai, project: p, location: eu, api_version: v1, access_token: t}\n" +
+			"  a: {type: azure, resource: r, api_version: 2024-10-21, deployment: d, api_key: k}\n" +
+			"  o: {type: openai_compatible, base_url: http://h, paths: {messages: /v1}, query: {a: b}, api_key_header: x}\n",
 	} {
 		f.Add(seed)
 	}

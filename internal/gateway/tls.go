@@ -6,7 +6,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -69,7 +68,7 @@ func readPEM(key, name string) ([]byte, error) {
 	if name == "" {
 		return nil, &tlsFault{key, "missing; TLS needs cert and key"}
 	}
-	text, err := os.ReadFile(name)
+	text, err := readFile(name)
 	if err != nil {
 		return nil, &tlsFault{key, "the file cannot be read: " + reason(err)}
 	}

@@ -133,7 +133,7 @@ func TestTLSFaults(t *testing.T) {
 	files := map[string][]byte{
 		"one.pem": one.cert, "one.key": one.key, "other.key": other.key, "old.pem": old.cert, "old.key": old.key,
 		"both.pem": bytes.Join([][]byte{one.key, one.cert, other.cert}, nil), "encrypted.key": encrypted, "legacy.key": legacy,
-		"malformed.pem": malformed, "text": []byte("canary"),
+		"malformed.pem": malformed, "large.pem": make([]byte, maxFile+1), "text": []byte("canary"),
 	}
 	for _, tt := range []struct{ tls, want string }{
 		{"{cert: one.pem, key: one.key}", ""},
@@ -147,6 +147,7 @@ func TestTLSFaults(t *testing.T) {
 		{"{cert: one.key, key: one.pem}", "1:13: tls.cert: the file holds no certificate in PEM form\n    cert: one.key"},
 		{"{cert: text, key: one.key}", "1:13: tls.cert: the file holds no certificate in PEM form\n    cert: text"},
 		{"{cert: malformed.pem, key: one.key}", "1:13: tls.cert: the file's certificate is malformed\n    cert: malformed.pem"},
+		{"{cert: large.pem, key: one.key}", "1:13: tls.cert: the file cannot be read: is larger than 1 MiB\n    cert: large.pem"},
 		{"{cert: one.pem, key: text}", "1:27: tls.key: the file holds no private key in PEM form\n    key: text"},
 		{"{cert: one.pem, key: encrypted.key}", "1:27: tls.key: the private key is encrypted; want it in the clear, in a file that only the gateway can read\n    key: encrypted.key"},
 		{"{cert: one.pem, key: legacy.key}", "1:27: tls.key: the private key is encrypted; want it in the clear, in a file that only the gateway can read\n    key: legacy.key"},
