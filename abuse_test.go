@@ -330,3 +330,131 @@ func TestTraceIsNotForwarded(t *testing.T) {
 	r.uncalled()
 	_ = r.record()
 }
+
+// A stream that was asked for is one, whatever the provider calls it.
+func TestStreamOfAnotherName(t *testing.T) {
+	t.Parallel()
+	const events = "data: {\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{}}]}\n\n"
+	const usage = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4}}\n\n"
+	for _, contentType := range []string{"text/plain", "", "application/octet-stream"} {
+		step := make(chan struct{})
+		r := newRigBehind(t, func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.Header()["Content-Type"] = nil
+			if contentType != "" {
+				w.Header().Set("Content-Type", contentType)
+			}
+			_, _ = io.WriteString(w, events)
+			_ = http.NewResponseController(w).Flush()
+			<-step
+			_, _ = io.WriteString(w, usage+"data: [DONE]\n\n")
+		})
+		resp, err := r.client.Do(r.request("POST", r.gateway+"/v1/chat/completions", strings.NewReader(chatStream)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		first := make([]byte, len(events))
+		if _, err := io.ReadFull(resp.Body, first); err != nil || string(first) != events {
+			t.Errorf("%q: %q, %v", contentType, first, err) // before the rest exists
+		}
+		close(step)
+		if rest, err := io.ReadAll(resp.Body); err != nil || string(rest) != "data: [DONE]\n\n" {
+			t.Errorf("%q: %q, %v", contentType, rest, err)
+		}
+		if rec := r.record(); rec.Usage.PromptTokens != 3 || rec.UsageSource != llmproxy.UsageProvider || rec.Outcome != llmproxy.OutcomeCompleted {
+			t.Errorf("record %+v", rec)
+		}
+	}
+}
+
+// Usage counts in a last event that lacks its blank line, too.
+func TestUsageInAnUnfinishedEvent(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{chatStream, chatStreamAdded} {
+		r := newRigBehind(t, func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, "data: {\"model\":\"m\",\"choices\":[{\"index\":0,\"finish_reason\":\"stop\"}]}\n\ndata: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4}}")
+		})
+		if got := r.post("/v1/chat/completions", body); got.err != nil || strings.Contains(got.body, "usage") != (body == chatStreamAdded) {
+			t.Errorf("got %q, %v", got.body, got.err)
+		}
+		if rec := r.record(); rec.Usage.PromptTokens != 3 || rec.UsageSource != llmproxy.UsageProvider {
+			t.Errorf("record %+v", rec)
+		}
+	}
+}
+
+// What a provider reported is on the record, though an interceptor threw its answer away
+// and forgot to close it.
+func TestUsageOfADiscardedAnswer(t *testing.T) {
+	t.Parallel()
+	for _, refuse := range []bool{true, false} {
+		r := newRig(t, llmproxy.WithInterceptor(llmproxy.InterceptorFunc(func(ctx context.Context, x *llmproxy.Exchange, next llmproxy.RoundTripFunc) (*llmproxy.Reply, error) {
+			reply, err := next(ctx, x)
+			if err != nil {
+				return nil, err
+			}
+			for err == nil {
+				_, err = reply.Stream.Next()
+			}
+			if refuse {
+				return nil, &llmproxy.Error{Status: 400, Type: "invalid_request_error", Code: "not_nice"}
+			}
+			return &llmproxy.Reply{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Stream: &pieces{"{}"}}, nil
+		})))
+		_ = r.post("/v1/chat/completions", chatJSON)
+		want, err := simulator.UsageOf("/v1/chat/completions", []byte(chatJSON))
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec := r.record()
+		if rec.Usage.PromptTokens != want.Prompt || rec.Usage.CompletionTokens != want.Completion || rec.UsageSource != llmproxy.UsageProvider || rec.CostState != llmproxy.CostUnpriced {
+			t.Errorf("refused %t: record %+v", refuse, rec)
+		}
+	}
+}
+
+// A reply that an interceptor drops does not hold the provider's connection.
+func TestDroppedReply(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, llmproxy.WithInterceptor(llmproxy.InterceptorFunc(func(ctx context.Context, x *llmproxy.Exchange, next llmproxy.RoundTripFunc) (*llmproxy.Reply, error) {
+		if _, err := next(ctx, x); err != nil {
+			return nil, err
+		}
+		return nil, errPlanned
+	})))
+	r.fault(r.post("/v1/chat/completions", chatStream, "X-Simulate", "hang=2"), 500, "internal_error")
+	if _, err := r.simulator.Await(t.Context(), simulator.Departed(1)); err != nil {
+		t.Error(err)
+	}
+	_ = r.record()
+}
+
+// A recorder that panics costs the log a line and the client nothing.
+func TestRecorderPanics(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, llmproxy.WithRecorder(panickingRecorder{}))
+	if got := r.post("/v1/chat/completions", chatJSON); got.status != 200 {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	if log := r.log.String(); !strings.Contains(log, "the recorder panicked") || strings.Contains(log, clientKey) {
+		t.Errorf("log: %s", log)
+	}
+}
+
+type panickingRecorder struct{}
+
+func (panickingRecorder) Begin(context.Context, *llmproxy.Record) error  { return nil }
+func (panickingRecorder) Record(context.Context, *llmproxy.Record) error { panic(clientKey) }
+
+func TestWithRegistryKeepsProviders(t *testing.T) {
+	t.Parallel()
+	one, two := &llmproxy.BaseProvider{ID: "one"}, &llmproxy.BaseProvider{ID: "two"}
+	registry := llmproxy.NewRegistry(two)
+	llmproxy.NewAutoRouter(llmproxy.WithProvider(one), llmproxy.WithRegistry(registry))
+	if all := registry.All(); len(all) != 2 {
+		t.Errorf("%d providers, want 2", len(all))
+	}
+}

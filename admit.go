@@ -7,7 +7,7 @@ import (
 // admit reads what routing needs and chooses the provider.
 func (e *run) admit(t target, fixed Provider) *Error {
 	a, r, x := e.a, e.r, e.x
-	if n := a.limits.Header; n > 0 && headerSize(r.Header) > n {
+	if n := a.limits.Header; n > 0 && headerSize(r) > n {
 		return headersTooLarge(n)
 	}
 	var err *Error
@@ -50,6 +50,10 @@ func (e *run) admit(t target, fixed Provider) *Error {
 	}
 	if t.model != "" {
 		x.Meta.Model = t.model
+	}
+	if len(x.Meta.Model) > longestModel {
+		x.Meta.Model = ""
+		return badMember("model", "the name of the model is too long")
 	}
 	x.Meta.Stream = x.Meta.Stream || t.streams
 	switch {
@@ -106,3 +110,6 @@ func (e *run) openUpload() *Error {
 	}
 	return nil
 }
+
+// longestModel bounds the names of models, in bytes. ARNs are the longest.
+const longestModel = 2048

@@ -23,7 +23,7 @@ func (e *run) attempt(ctx context.Context, x *Exchange) (*Reply, error) {
 		return nil, err
 	}
 	reply, err := e.send(ctx, t)
-	wanted := e.tries.end(t, err)
+	wanted := e.tries.end(t, reply, err)
 	if err == nil && !wanted {
 		_ = reply.Stream.Close()
 		err = internalError(errTooLate)
@@ -204,7 +204,7 @@ func (e *run) meter(x *Exchange, reply *Reply, stream *bodyStream, api API, aske
 	if h, ok := extractor.(HeaderExtractor); ok {
 		h.Header(reply.Header)
 	}
-	t := newTap(extractor, x, reply.Header.Get("Content-Type"), e.a.limits.Frame)
+	t := newTap(extractor, x, reply, e.a.limits.Frame)
 	reply.Tap, reply.tap = t, t
 	stream.tap = t
 	if asked && t.transport == TransportSSE && reply.StatusCode < 300 {

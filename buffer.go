@@ -53,11 +53,7 @@ func readAll(r io.Reader, size, limit int64) ([]byte, error) {
 	buf := getBuffer(int(min(max(size, smallestBuffer-1), trust-1)) + 1) // one more finds the end
 	for {
 		if len(buf) == cap(buf) {
-			next := getBuffer(4 * cap(buf))
-			if int64(cap(buf)) >= trust && size >= int64(cap(buf)) && size < int64(cap(next)) {
-				next = getBuffer(int(size) + 1)
-			}
-			next = append(next, buf...)
+			next := growBuffer(buf, size, limit)
 			putBuffer(buf)
 			buf = next
 		}
@@ -74,4 +70,23 @@ func readAll(r io.Reader, size, limit int64) ([]byte, error) {
 			return nil, err
 		}
 	}
+}
+
+// growBuffer returns a larger buffer with what buf holds: fourfold while that is little,
+// the announced size where so much has come that it can be believed, never much more than
+// the limit.
+func growBuffer(buf []byte, size, limit int64) []byte {
+	n := int64(cap(buf))
+	switch {
+	case n < mib:
+		n *= 4
+	case size > n && size <= 4*n:
+		n = size
+	default:
+		n *= 2
+	}
+	if limit > 0 {
+		n = min(n, max(limit, int64(cap(buf)))+1)
+	}
+	return append(getBuffer(int(n)+1), buf...)
 }

@@ -72,7 +72,7 @@ func detect(r *http.Request, fixed bool) (target, *Error) {
 		}
 	}
 	if fixed {
-		return onMount(post, isJSON, path), nil
+		return onMount(post, isJSON, path)
 	}
 	if rest != path {
 		return target{}, routeNotFound()
@@ -82,9 +82,9 @@ func detect(r *http.Request, fixed bool) (target, *Error) {
 	if err != nil || rest == "" {
 		return target{}, routeNotFound()
 	}
-	t := onMount(post, isJSON, rest)
+	t, refused := onMount(post, isJSON, rest)
 	t.provider = name
-	return t, nil
+	return t, refused
 }
 
 // segment cuts the first segment off path: "/a/b" gives "a" and "/b".
@@ -130,8 +130,10 @@ func listed(post, isJSON bool, path string) (t target, ok bool) {
 	case first == "v2" && (rest == "/chat" || rest == "/embed" || rest == "/rerank"):
 		t.op.Path, t.op.API, t.op.JSON, t.op.Metered = rest, APICohere, post, post
 	case first == "openai" && strings.HasPrefix(rest, "/deployments/"):
-		t = onMount(post, isJSON, path)
-		t.op.Mount, t.deployments = false, true
+		if post {
+			t, _ = byEnd(isJSON, path)
+		}
+		t.op.Path, t.deployments = path, true
 	case first == "images":
 		t.op.API, t.op.JSON, t.op.Metered = APIImages, isJSON, post
 	case first == "models" && len(rest) > 1:
@@ -163,16 +165,17 @@ func openAIPath(path string) (api APIType, metered, ok bool) {
 }
 
 // onMount recognises the API of a path below a mount by its last segments: providers
-// serve the same APIs below different paths. The path stays as it is.
-func onMount(post, isJSON bool, path string) (t target) {
+// serve the same APIs below different paths. The path stays as it is. One that is spelled
+// so that only its reader would know it for an API's is refused: nothing may pass the
+// meter in disguise.
+func onMount(post, isJSON bool, path string) (t target, err *Error) {
 	if post {
-		for rest := strings.TrimSuffix(path, "/"); rest != ""; _, rest = segment(rest) {
-			var ok bool
-			if t, ok = byEnd(isJSON, rest); ok {
-				if at := &t.op.ModelAt; at.Found() {
-					at.Start, at.End = at.Start+len(path)-len(rest), at.End+len(path)-len(rest)
+		var ok bool
+		if t, ok = byEnd(isJSON, path); !ok && strings.Contains(path, "%") {
+			if plain, uerr := url.PathUnescape(path); uerr == nil {
+				if _, ok = byEnd(isJSON, plain); ok {
+					return t, BadRequest("the path of an API must not be percent-encoded where it need not be")
 				}
-				break
 			}
 		}
 	}
@@ -180,7 +183,7 @@ func onMount(post, isJSON bool, path string) (t target) {
 		t.op.API = apiOfSegments(path)
 	}
 	t.op.Mount, t.op.Path = true, path
-	return t
+	return t, nil
 }
 
 // apiOfSegments names the API of a path that is not read, by the first of its segments
@@ -202,8 +205,21 @@ func apiOfSegments(path string) APIType {
 	return ""
 }
 
-// byEnd recognises the end of a path that is posted to.
-func byEnd(isJSON bool, path string) (target, bool) {
+// byEnd recognises a path that is posted to by its last segments.
+func byEnd(isJSON bool, path string) (t target, ok bool) {
+	for rest := strings.TrimSuffix(path, "/"); rest != ""; _, rest = segment(rest) {
+		if t, ok = end(isJSON, rest); ok {
+			if at := &t.op.ModelAt; at.Found() {
+				at.Start, at.End = at.Start+len(path)-len(rest), at.End+len(path)-len(rest)
+			}
+			return t, true
+		}
+	}
+	return target{}, false
+}
+
+// end recognises the end of a path.
+func end(isJSON bool, path string) (target, bool) {
 	if api, metered, ok := openAIPath(path); ok {
 		return target{op: Operation{API: api, JSON: true, Metered: metered}}, true
 	}

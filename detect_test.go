@@ -112,6 +112,9 @@ func TestDetectRefuses(t *testing.T) {
 		{"POST", "/openai/v1/../../admin", 400, "invalid_request"},
 		{"POST", "/openai/%2e%2E/admin", 400, "invalid_request"},
 		{"GET", "/v1/files/..", 400, "invalid_request"},
+		{"POST", "/openai/v1/chat/complet%69ons", 400, "invalid_request"},
+		{"POST", "/openai/v1/chat%2fcompletions", 400, "invalid_request"},
+		{"POST", "/openai/%76%31/%72esponses", 400, "invalid_request"},
 	} {
 		_, err := detect(httptest.NewRequest(tt.method, tt.target, nil), false)
 		if err == nil || err.Status != tt.status || err.Code != tt.code {

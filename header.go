@@ -112,9 +112,10 @@ func headerHasToken(values []string, token string) bool {
 	return false
 }
 
-// headerSize is the number of bytes that h takes on the wire.
-func headerSize(h http.Header) (n int) {
-	for name, values := range h {
+// headerSize is the number of bytes that r's target and header take on the wire.
+func headerSize(r *http.Request) int {
+	n := len(r.RequestURI)
+	for name, values := range r.Header {
 		for _, v := range values {
 			n += len(name) + len(v) + len(": \r\n")
 		}

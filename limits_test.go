@@ -71,6 +71,8 @@ func TestBadRequests(t *testing.T) {
 		{name: "not gzip", body: strings.NewReader(chatJSON), fields: []string{"Content-Encoding", "gzip"}, status: 400, code: "invalid_request", message: "not validly coded as gzip"},
 		{name: "gzip cut short", body: strings.NewReader(gzipped(chatJSON)[:40]), fields: []string{"Content-Encoding", "gzip"}, status: 400, code: "invalid_request", message: "not validly coded as gzip"},
 		{name: "headers too large", body: strings.NewReader(chatJSON), fields: []string{"X-Large", strings.Repeat("x", 5000)}, status: 431, code: "headers_too_large", message: "limit of 4096 bytes"},
+		{name: "query too large", path: "/v1/chat/completions?x=" + strings.Repeat("x", 5000), body: strings.NewReader(chatJSON), status: 431, code: "headers_too_large", message: "limit of 4096 bytes"},
+		{name: "model too long", body: strings.NewReader(`{"model":"` + strings.Repeat("m", 3000) + `"}`), status: 400, code: "invalid_request", message: "name of the model is too long"},
 		{name: "bad tags", body: strings.NewReader(chatJSON), fields: []string{"X-Gateway-Tags", "novalue"}, status: 400, code: "invalid_request", message: "X-Gateway-Tags"},
 		{name: "unconfigured X-Provider", body: strings.NewReader(chatJSON), fields: []string{"X-Provider", "gone"}, status: 404, code: "provider_not_found", message: `no provider named \"gone\"`},
 		{name: "unconfigured mount", path: "/gone/v1/chat/completions", body: strings.NewReader(chatJSON), status: 404, code: "provider_not_found", message: `no provider named \"gone\"`},

@@ -51,8 +51,16 @@ func WithProvider(ps ...Provider) Option {
 	}
 }
 
-// WithRegistry shares a registry of providers.
-func WithRegistry(r *Registry) Option { return func(a *AutoRouter) { a.registry = r } }
+// WithRegistry shares a registry of providers. Those that are registered already are
+// added to it.
+func WithRegistry(r *Registry) Option {
+	return func(a *AutoRouter) {
+		for _, p := range a.registry.All() {
+			r.Register(p)
+		}
+		a.registry = r
+	}
+}
 
 // WithDetector asks d before the router's own rules.
 func WithDetector(d ProviderDetector) Option { return func(a *AutoRouter) { a.detector = d } }

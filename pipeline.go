@@ -97,6 +97,7 @@ func (e *run) exchange() *Error {
 	defer cancel(errClosed)
 	e.a.watch(e, func() { cancel(errShutdown) })
 	defer e.follow(ctx, cancel)()
+	defer e.tries.discard()
 
 	reply, err := chain(e.a.interceptors, e.attempt)(ctx, e.x)
 	e.tries.close()

@@ -24,7 +24,7 @@ var holdBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 16*kib); retu
 func (e *run) relay() *Error {
 	reply := e.reply
 	length := contentLength(reply.Header)
-	if reply.Tap != nil && !e.streams() && length <= holdLimit && e.r.Method != http.MethodHead {
+	if t := reply.tap; t != nil && t.small() && length <= holdLimit && e.r.Method != http.MethodHead {
 		return e.hold(length)
 	}
 	return e.flow(nil, length < 0 || e.streams())
@@ -34,8 +34,7 @@ func (e *run) relay() *Error {
 // stream of events, or what a request for a stream got (Gemini's is one JSON array).
 func (e *run) streams() bool {
 	t := e.reply.tap
-	return isSSE(e.reply.Header.Get("Content-Type")) ||
-		t != nil && (t.streams() || e.x.Operation.API == APIGenerateContent && e.x.Meta.Stream && e.reply.StatusCode < 300)
+	return t != nil && t.framer != nil && !t.small() || isSSE(e.reply.Header.Get("Content-Type"))
 }
 
 // announce takes over the fields of from, and names where the answer comes from.
@@ -121,10 +120,13 @@ func (e *run) flow(held []byte, flush bool) *Error {
 	reply := e.reply
 	e.announce(reply.Header)
 	h := e.sink.header()
+	trailers := e.r.ProtoAtLeast(1, 1)
 	for _, name := range reply.trailers {
-		h.Add("Trailer", name)
+		if trailers {
+			h.Add("Trailer", name)
+		}
 	}
-	if reply.Tap != nil {
+	if reply.Tap != nil && trailers {
 		h.Add("Trailer", headerPromptTokens)
 		h.Add("Trailer", headerCompletionTokens)
 	}

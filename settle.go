@@ -2,7 +2,9 @@ package llmproxy
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"runtime/debug"
 	"time"
 )
 
@@ -25,12 +27,13 @@ func (e *run) settle(end ending) {
 	}
 	e.settled = true
 	e.tries.close()
-	if r := e.reply; r != nil && r.Tap != nil {
-		if r.tap != nil {
-			e.meta = r.tap.extractor.Metadata()
-		} else {
-			e.meta = r.Tap.Metadata()
-		}
+	// An interceptor may have read an answer and given another one, or none: what the
+	// provider reported has been consumed all the same.
+	switch t := e.tries.tap(); {
+	case e.reply != nil && e.reply.tap == nil && e.reply.Tap != nil:
+		e.meta = e.reply.Tap.Metadata()
+	case t != nil:
+		e.meta = t.extractor.Metadata()
 	}
 	if e.a.recorder == nil || end.failure != nil && end.failure.Code == "route_not_found" {
 		return
@@ -42,6 +45,11 @@ func (e *run) settle(end ending) {
 	e.judge(end)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.client), settleTimeout)
 	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			e.a.log().Error("the recorder panicked", "id", r.ID, "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+		}
+	}()
 	if err := e.a.recorder.Record(ctx, r); err != nil {
 		e.a.log().Error("a record could not be kept", "id", r.ID, "error", err)
 	}
@@ -70,14 +78,13 @@ func (e *run) judge(end ending) {
 		if m.ServiceTier != "" {
 			r.ServiceTier = m.ServiceTier
 		}
-		r.Inconsistent = m.Inconsistent
 		r.Unread = e.reply.unread || e.reply.tap != nil && e.reply.tap.missed()
 		if m.ErrorType != "" || m.ErrorCode != "" {
 			r.Error = &RecordError{Type: m.ErrorType, Code: m.ErrorCode}
 		}
-		if m.UsageReported {
-			r.Usage = m.Usage
-		}
+	}
+	if m.UsageReported {
+		r.Usage, r.Inconsistent = m.Usage, m.Inconsistent
 	}
 	if f := end.failure; f != nil && !end.gone {
 		r.Error = &RecordError{Type: f.Type, Code: f.Code, Message: f.Message}
@@ -93,8 +100,8 @@ func (e *run) judge(end ending) {
 		r.Outcome = OutcomeRejected
 	case end.failure != nil:
 		r.Outcome = OutcomeError
-		if answered || end.failure.Status == http.StatusGatewayTimeout || end.failure.Code == "provider_broken" {
-			e.charge(false)
+		if answered || m.UsageReported || end.failure.Status == http.StatusGatewayTimeout || end.failure.Code == "provider_broken" {
+			e.charge(m.UsageReported && m.Outcome != OutcomeUnknown)
 		}
 	case r.Status >= 400:
 		r.Outcome = OutcomeError
@@ -104,7 +111,9 @@ func (e *run) judge(end ending) {
 	case e.reply.Tap == nil:
 		r.Outcome = OutcomeCompleted
 		if r.Unread || e.a.metering && e.served().Operation.Metered {
-			e.charge(false) // something was consumed, but nobody here can read what
+			// Something was consumed; what, is known only where an interceptor got an
+			// answer that it did not pass on.
+			e.charge(m.UsageReported && m.Outcome != OutcomeUnknown)
 		}
 	case m.Outcome == OutcomeUnknown && e.streams() && !r.Unread:
 		// The bytes ended well, the answer did not: no terminal event came.

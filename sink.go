@@ -45,7 +45,12 @@ type responseSink struct {
 }
 
 func newResponseSink(w http.ResponseWriter, r *http.Request, idle time.Duration) *responseSink {
-	return &responseSink{w: w, r: r, rc: http.NewResponseController(w), idle: idle}
+	s := &responseSink{w: w, r: r, rc: http.NewResponseController(w), idle: idle}
+	if r.ProtoMajor > 1 {
+		// A server's WriteTimeout would reset the stream while the provider thinks.
+		_ = s.rc.SetWriteDeadline(time.Time{})
+	}
+	return s
 }
 
 func (s *responseSink) header() http.Header { return s.w.Header() }
@@ -117,9 +122,14 @@ func (s *responseSink) finish(trailer http.Header) {
 	}
 }
 
-// release leaves the connection as it was found, for the handlers after us.
+// release leaves the connection as it was found, for the handlers after us. A server with
+// a WriteTimeout sets the deadline for each request anew, so there it stays, and bounds
+// what net/http still has to write.
 func (s *responseSink) release() {
-	if !s.armed.IsZero() {
+	if s.armed.IsZero() {
+		return
+	}
+	if server, ok := s.r.Context().Value(http.ServerContextKey).(*http.Server); !ok || server.WriteTimeout <= 0 {
 		_ = s.rc.SetWriteDeadline(time.Time{})
 	}
 }

@@ -25,29 +25,34 @@ type framer interface {
 	Oversized() int
 }
 
-// newTap returns a tap for an answer of contentType to x, which reads frames of at most
-// limit bytes.
-func newTap(e ResponseExtractor, x *Exchange, contentType string, limit int) *tap {
+// newTap returns a tap for the answer r to x, which reads frames of at most limit bytes.
+func newTap(e ResponseExtractor, x *Exchange, r *Reply, limit int) *tap {
+	contentType := r.Header.Get("Content-Type")
 	t := &tap{extractor: e, api: x.Operation.API, provider: x.Route.Provider.Name(), transport: TransportHTTP}
 	if limit <= 0 {
 		limit = 1 << 62
 	}
+	// A stream that was asked for is taken for one, whatever it calls itself.
+	asked := x.Meta.Stream && r.StatusCode < 300
+	json := isJSON(contentType) || strings.TrimSpace(contentType) == "" && !asked
 	switch {
-	case isSSE(contentType):
-		t.framer, t.transport = wire.NewSSE(t, limit), TransportSSE
 	case isEventStream(contentType):
 		t.framer, t.transport = wire.NewEventStream(t, limit), TransportEventStream
-	case !isJSON(contentType) && strings.TrimSpace(contentType) != "":
-	case x.Meta.Stream && x.Operation.API == APIGenerateContent:
+	case json && asked && x.Operation.API == APIGenerateContent:
 		t.framer = wire.NewArrayStream(t, limit)
-	default:
+	case json:
 		t.framer = &wholeBody{sink: t, limit: limit}
+	case isSSE(contentType), asked:
+		t.framer, t.transport = wire.NewSSE(t, limit), TransportSSE
 	}
 	return t
 }
 
-// streams reports whether the answer is a sequence of events.
-func (t *tap) streams() bool { return t.transport != TransportHTTP }
+// small reports whether the answer is one JSON body, which is held while it is small.
+func (t *tap) small() bool {
+	_, whole := t.framer.(*wholeBody)
+	return whole
+}
 
 // Frame counts the frames and hands them on.
 func (t *tap) Frame(f wire.Frame) {
@@ -64,8 +69,13 @@ func (t *tap) Observe(piece []byte) {
 
 // end says that the answer is whole.
 func (t *tap) end() {
-	if e, ok := t.framer.(interface{ End() }); ok {
-		e.End()
+	switch f := t.framer.(type) {
+	case *wire.SSE:
+		// Clients must drop an event without its blank line, but what it reports has been
+		// consumed.
+		_, _ = f.Write([]byte("\n\n"))
+	case interface{ End() }:
+		f.End()
 	}
 }
 

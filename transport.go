@@ -21,5 +21,7 @@ func NewTransport() *http.Transport {
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: mib,
 		DisableCompression:     true,
+		// A connection that has died in silence is found out while a stream waits on it.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
 	}
 }

@@ -17,6 +17,7 @@ type tries struct {
 	last      *Exchange // as it was sent
 	requestID string    // the provider's, of the last call
 	running   []*try
+	replies   []*Reply // that interceptors got
 }
 
 // try is one call.
@@ -42,7 +43,7 @@ func (ts *tries) start(t *try) error {
 }
 
 // end counts t out. It reports whether anybody waits for its result.
-func (ts *tries) end(t *try, err error) (wanted bool) {
+func (ts *tries) end(t *try, reply *Reply, err error) (wanted bool) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	if t.x.Body != nil {
@@ -64,6 +65,10 @@ func (ts *tries) end(t *try, err error) (wanted bool) {
 		}
 		ts.list = append(ts.list, a)
 		ts.last, ts.requestID = t.x, t.requestID
+	}
+	if reply != nil {
+		kept := *reply // an interceptor may put something else into its own
+		ts.replies = append(ts.replies, &kept)
 	}
 	return true
 }
@@ -93,4 +98,22 @@ func (ts *tries) close() {
 		t.cancel(errClosed)
 	}
 	ts.running = nil
+}
+
+// discard closes the streams that interceptors got, whatever became of them.
+func (ts *tries) discard() {
+	for _, r := range ts.replies {
+		_ = r.Stream.Close()
+	}
+}
+
+// tap is what the meter knows of the last answer that an interceptor got; nil if there is
+// none.
+func (ts *tries) tap() *tap {
+	for i := len(ts.replies) - 1; i >= 0; i-- {
+		if t := ts.replies[i].tap; t != nil {
+			return t
+		}
+	}
+	return nil
 }
