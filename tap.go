@@ -38,6 +38,8 @@ func newTap(e ResponseExtractor, x *Exchange, r *Reply, limit int) *tap {
 	switch {
 	case isEventStream(contentType):
 		t.framer, t.transport = wire.NewEventStream(t, limit), TransportEventStream
+	case isLines(contentType):
+		t.framer = wire.NewLines(t, limit)
 	case json && asked && x.Operation.API == APIGenerateContent:
 		t.framer = wire.NewArrayStream(t, limit)
 	case json:
