@@ -71,7 +71,7 @@ func parseCohere(body []byte) (*cohereRequest, error) {
 	}
 	for _, name := range foreignToCohere {
 		if f[name] != nil {
-			return nil, badRequest("", name, "unknown field: parameter '%s' is not a valid field", name)
+			return nil, badRequest("", name, "'%s' is not a parameter of this API.", name)
 		}
 	}
 	req := &cohereRequest{prompt: prompt{parallel: true}}

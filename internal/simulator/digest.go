@@ -32,6 +32,6 @@ func (d digest) time() int64 {
 
 // uuid returns the n-th id in the form of a UUID.
 func (d digest) uuid(n int) string {
-	hex := d.id("", n) + "00000000"
+	hex := d.id("", 2*n) + d.id("", 2*n+1)
 	return hex[:8] + "-" + hex[8:12] + "-4" + hex[13:16] + "-8" + hex[17:20] + "-" + hex[20:32]
 }

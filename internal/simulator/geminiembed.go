@@ -32,7 +32,7 @@ func (e *geminiEmbed) check(model string) error {
 	case e.Model != "" && strings.TrimPrefix(e.Model, "models/") != model:
 		return badRequest("", "model", "The model of a request must be that of the path.")
 	case len(e.Content.Parts) == 0:
-		return badRequest("", "content", "content is not specified.")
+		return badRequest("", "content", "The member content holds no part.")
 	case e.Dimensions < 0 || e.Dimensions > 4096:
 		return badRequest("", "outputDimensionality", "outputDimensionality must be between 1 and 4096.")
 	}
@@ -59,7 +59,7 @@ func parseGeminiEmbed(body []byte, model string, batch bool) ([]geminiEmbed, err
 	case err != nil:
 		return nil, first(err)
 	case batch && f["requests"] == nil, len(list) == 0:
-		return nil, badRequest("", "requests", "requests is not specified.")
+		return nil, badRequest("", "requests", "The member requests holds none.")
 	}
 	for i := range list {
 		if err := list[i].check(model); err != nil {
@@ -150,7 +150,7 @@ func parsePredict(body []byte) (*predictRequest, error) {
 	case err != nil:
 		return nil, first(err)
 	case len(req.Instances) == 0:
-		return nil, badRequest("", "instances", "instances is not specified.")
+		return nil, badRequest("", "instances", "The member instances holds none.")
 	case req.Parameters.Dimensions < 0 || req.Parameters.Dimensions > 4096:
 		return nil, badRequest("", "parameters", "outputDimensionality must be between 1 and 4096.")
 	}

@@ -112,7 +112,7 @@ func parseGemini(body []byte, model string) (*geminiRequest, error) {
 	case err != nil:
 		return nil, first(err)
 	case len(turns) == 0:
-		return nil, badRequest("", "contents", "GenerateContentRequest.contents: contents is not specified.")
+		return nil, badRequest("", "contents", "The member contents holds no turn.")
 	case config.CandidateCount > 1:
 		return nil, badRequest("", "generationConfig", "Only one candidate can be generated.")
 	}
@@ -146,7 +146,7 @@ func (f fields) camel(known []string) (fields, error) {
 		}
 		plain := strings.Join(words, "")
 		if !slices.Contains(known, plain) {
-			return nil, badRequest("", name, "Invalid JSON payload received. Unknown name %q: Cannot find field.", name)
+			return nil, badRequest("", name, "Unknown name %q in the request.", name)
 		}
 		camel[plain] = value
 	}
@@ -172,8 +172,8 @@ func geminiChoice(mode string, allowed []string) string {
 func (p *prompt) addGeminiTools(i int, functions []geminiFunction) error {
 	for j, fn := range functions {
 		if name := foreignKeyword(fn.Parameters); name != "" {
-			return badRequest("", "tools", "Invalid JSON payload received. Unknown name %q at "+
-				"'tools[%d].function_declarations[%d].parameters': Cannot find field.", name, i, j)
+			return badRequest("", "tools", "Unknown name %q in "+
+				"tools[%d].functionDeclarations[%d].parameters.", name, i, j)
 		}
 		schema := fn.Parameters
 		for _, other := range []json.RawMessage{fn.JSONSchema, fn.SnakeJSONSchema} {
@@ -293,8 +293,8 @@ func (r *geminiRequest) checkCalls(turns []geminiTurn) error {
 	calls, results := 0, 0 // of the model's turn, and of the user's after it
 	wasModel, unsigned := false, false
 	unequal := func() error {
-		return badRequest("", "contents", "The number of function response parts must be equal to the number of "+
-			"function call parts of the turn before: %d and %d.", results, calls)
+		return badRequest("", "contents", "A turn of the user has %d function responses, the model's before it "+
+			"%d function calls.", results, calls)
 	}
 	for i := range turns {
 		isModel := turns[i].Role == "model"

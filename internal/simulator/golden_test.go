@@ -1,6 +1,7 @@
 package simulator_test
 
 import (
+	"encoding/json"
 	"flag"
 	"os"
 	"path/filepath"
@@ -66,10 +67,39 @@ func tell(p *provider, story string) string {
 	}
 	var b strings.Builder
 	b.WriteString(a.Status + "\n")
-	for _, name := range []string{"Content-Type", "X-Request-Id", "Location", "Retry-After", "Retry-After-Ms", "Allow"} {
+	for _, name := range []string{
+		"Content-Type", "X-Request-Id", "Location", "Retry-After", "Retry-After-Ms", "Allow",
+		"Request-Id", "Apim-Request-Id", "X-Debug-Trace-Id", "X-Amzn-Requestid", "X-Amzn-Errortype",
+		"X-Amzn-Bedrock-Content-Type", "X-Amzn-Bedrock-Input-Token-Count", "X-Amzn-Bedrock-Output-Token-Count",
+		"X-Amzn-Bedrock-Cache-Read-Input-Token-Count", "X-Amzn-Bedrock-Cache-Write-Input-Token-Count",
+	} {
 		if value := a.Header.Get(name); value != "" {
 			b.WriteString(name + ": " + value + "\n")
 		}
 	}
-	return b.String() + "\n" + a.body
+	if a.Header.Get("Content-Type") == "application/vnd.amazon.eventstream" {
+		return b.String() + "\n" + readable(p.t, a.body)
+	}
+	// A story has no carriage returns.
+	return b.String() + "\n" + strings.ReplaceAll(a.body, "\r", "\\r")
+}
+
+// readable returns an AWS event stream as text: of each frame its headers and its
+// payload, that of a chunk without its base64.
+func readable(t *testing.T, stream string) string {
+	t.Helper()
+	var b strings.Builder
+	for _, f := range frames(t, stream) {
+		for _, h := range f.headers {
+			b.WriteString(h[0] + ": " + h[1] + "\n")
+		}
+		var chunk struct{ Bytes []byte }
+		if err := json.Unmarshal([]byte(f.payload), &chunk); err == nil && chunk.Bytes != nil {
+			b.WriteString("bytes: " + string(chunk.Bytes) + "\n")
+		} else {
+			b.WriteString(f.payload + "\n")
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
 }

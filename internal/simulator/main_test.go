@@ -1,6 +1,7 @@
 package simulator_test
 
 import (
+	"encoding/base64"
 	"errors"
 	"io"
 	"net/http"
@@ -98,3 +99,37 @@ func (p *provider) wantCut(a answer) {
 		p.t.Errorf("error %v after %d bytes, want an unexpected EOF", a.err, len(a.body))
 	}
 }
+
+const (
+	messagesBody   = `{"model":"claude-sonnet-4-5","max_tokens":1000,"messages":[{"role":"user","content":"one two three"}]}`
+	messagesStream = `{"model":"claude-sonnet-4-5","max_tokens":1000,"stream":true,"messages":[{"role":"user","content":"one two three"}]}`
+	geminiBody     = `{"contents":[{"role":"user","parts":[{"text":"one two three"}]}]}`
+	converseBody   = `{"messages":[{"role":"user","content":[{"text":"one two three"}]}]}`
+	invokeBody     = `{"anthropic_version":"bedrock-2023-05-31","max_tokens":1000,"messages":[{"role":"user","content":"one two three"}]}`
+	vertexBody     = `{"anthropic_version":"vertex-2023-10-16","max_tokens":1000,"messages":[{"role":"user","content":"one two three"}]}`
+	cohereBody     = `{"model":"command-r7b-12-2024","messages":[{"role":"user","content":"one two three"}]}`
+	cohereStream   = `{"model":"command-r7b-12-2024","stream":true,"messages":[{"role":"user","content":"one two three"}]}`
+)
+
+// Paths of models that are there unasked.
+const (
+	geminiPath = "/v1beta/models/gemini-2.5-flash"
+	vertexPath = "/v1/projects/p/locations/global/publishers/google/models/gemini-2.5-flash"
+	claudePath = "/v1/projects/p/locations/global/publishers/anthropic/models/claude-sonnet-4-5@20250929"
+	claudeID   = "us.anthropic.claude-sonnet-4-5-20250929-v1%3A0"
+)
+
+// ask sends body as any of the APIs wants it: with a version of Anthropic's and a key.
+func (p *provider) ask(path, body, simulate string) answer {
+	p.t.Helper()
+	return p.do(p.request(http.MethodPost, path, body,
+		"X-Simulate: "+simulate, "Anthropic-Version: 2023-06-01", "Authorization: Bearer sk"))
+}
+
+// bedrock sends body to an operation on a model of Anthropic's.
+func (p *provider) bedrock(operation, body, simulate string) answer {
+	p.t.Helper()
+	return p.ask("/model/"+claudeID+"/"+operation, body, simulate)
+}
+
+func base64Of(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }

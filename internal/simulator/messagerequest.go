@@ -167,7 +167,7 @@ func (r *messageRequest) checkMembers(f fields, via API) error {
 	}
 	for _, name := range foreign {
 		if f[name] != nil {
-			return badRequest("", name, "%s: Extra inputs are not permitted.", name)
+			return badRequest("", name, "%s: not a member of this request.", name)
 		}
 	}
 	return nil

@@ -78,7 +78,7 @@ func (s *Server) messages(c *call) (reply, error) {
 		return reply{}, err
 	}
 	if model != "" {
-		a.model = model
+		a.model = strings.Replace(model, "@", "-", 1) // the date, as Anthropic writes it
 	}
 	switch {
 	case stream && strings.HasSuffix(c.operation, ":rawPredict"):

@@ -13,7 +13,8 @@ import (
 func Start() (baseURL string, stop func(), err error) { return New(Options{}).Start() }
 
 // Start serves s at a free port of 127.0.0.1, over HTTP/1.1 and HTTP/2 in the clear.
-// baseURL ends in /v1. stop ends all answers and returns when nothing runs any more; it
+// baseURL ends in /v1, which is OpenAI's; the other APIs have their places at the same
+// address. stop ends all answers and returns when nothing runs any more; it
 // may be called more than once.
 func (s *Server) Start() (baseURL string, stop func(), err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -85,3 +85,76 @@ func TestToolArguments(t *testing.T) {
 		}
 	}
 }
+
+// TestToolChoiceOfSurfaces holds that each API is told in its own words what to call.
+func TestToolChoiceOfSurfaces(t *testing.T) {
+	t.Parallel()
+	p := run(t, simulator.Options{})
+	const schema = `{"type":"object","properties":{"a":{"type":"string"}}}`
+	forms := []struct {
+		path, body            string            // with %TOOLS% and %TEXT%
+		tools                 string            // with the choice at its end
+		choices               map[string]string // by auto, none, any, second
+		called, first, second string            // what an answer has that calls
+	}{
+		{
+			path: "/v1/messages", body: `{"model":"claude-haiku-4-5","max_tokens":100,%TOOLS%"messages":[{"role":"user","content":"%TEXT%"}]}`,
+			tools: `"tools":[{"name":"first","input_schema":` + schema + `},{"name":"second","input_schema":` + schema + `}],%CHOICE%`,
+			choices: map[string]string{
+				"auto": `"tool_choice":{"type":"auto"},`, "none": `"tool_choice":{"type":"none"},`,
+				"any": `"tool_choice":{"type":"any"},`, "second": `"tool_choice":{"type":"tool","name":"second"},`,
+				"single": `"tool_choice":{"type":"auto","disable_parallel_tool_use":true},`,
+			},
+			called: `"stop_reason":"tool_use"`, first: `"name":"first"`, second: `"name":"second"`,
+		},
+		{
+			path: geminiPath + ":generateContent", body: `{%TOOLS%"contents":[{"role":"user","parts":[{"text":"%TEXT%"}]}]}`,
+			tools: `"tools":[{"function_declarations":[{"name":"first","parameters_json_schema":` + schema + `},{"name":"second"}]}],%CHOICE%`,
+			choices: map[string]string{
+				"auto": `"toolConfig":{"functionCallingConfig":{"mode":"AUTO"}},`, "none": `"toolConfig":{"functionCallingConfig":{"mode":"NONE"}},`,
+				"any":    `"toolConfig":{"functionCallingConfig":{"mode":"ANY"}},`,
+				"second": `"tool_config":{"functionCallingConfig":{"mode":"ANY","allowedFunctionNames":["second"]}},`,
+			},
+			called: `"functionCall"`, first: `"name": "first"`, second: `"name": "second"`,
+		},
+		{
+			path: "/model/" + claudeID + "/converse", body: `{%TOOLS%"messages":[{"role":"user","content":[{"text":"%TEXT%"}]}]}`,
+			tools: `"toolConfig":{"tools":[{"toolSpec":{"name":"first","inputSchema":{"json":` + schema + `}}},{"cachePoint":{"type":"default"}},{"toolSpec":{"name":"second","inputSchema":{"json":{}}}}]%CHOICE%},`,
+			choices: map[string]string{
+				"auto": `,"toolChoice":{"auto":{}}`, "any": `,"toolChoice":{"any":{}}`, "second": `,"toolChoice":{"tool":{"name":"second"}}`,
+			},
+			called: `"stopReason":"tool_use"`, first: `"name":"first"`, second: `"name":"second"`,
+		},
+		{
+			path: "/v2/chat", body: `{"model":"command-r7b-12-2024",%TOOLS%"messages":[{"role":"user","content":"%TEXT%"}]}`,
+			tools:   `"tools":[{"type":"function","function":{"name":"first","parameters":` + schema + `}},{"type":"function","function":{"name":"second"}}],%CHOICE%`,
+			choices: map[string]string{"auto": "", "none": `"tool_choice":"NONE",`, "any": `"tool_choice":"REQUIRED",`},
+			called:  `"finish_reason":"TOOL_CALL"`, first: `"name":"first"`, second: `"name":"second"`,
+		},
+	}
+	for _, tt := range []struct {
+		choice, text  string
+		first, second bool
+	}{
+		{"auto", "hello", false, false},
+		{"auto", "use a tool", true, false},
+		{"auto", "first and second", true, true},
+		{"none", "first and second", false, false},
+		{"any", "hello", true, false},
+		{"second", "hello", false, true},
+		{"single", "first and second", true, false},
+	} {
+		for _, f := range forms {
+			choice, ok := f.choices[tt.choice]
+			if !ok {
+				continue
+			}
+			body := strings.NewReplacer("%TOOLS%", strings.Replace(f.tools, "%CHOICE%", choice, 1), "%TEXT%", tt.text).Replace(f.body)
+			got := p.whole(p.ask(f.path, body, ""))
+			if strings.Contains(got, f.called) != (tt.first || tt.second) ||
+				strings.Contains(got, f.first) != tt.first || strings.Contains(got, f.second) != tt.second {
+				t.Errorf("%s, %s, %q: got %s", f.path, tt.choice, tt.text, got)
+			}
+		}
+	}
+}
