@@ -5,6 +5,7 @@ import (
 
 	"github.com/llmproxy/llmproxy"
 	"github.com/llmproxy/llmproxy/dialect"
+	"github.com/llmproxy/llmproxy/dialect/ollama"
 )
 
 // Preset is what is known of one type of service.
@@ -15,7 +16,10 @@ type Preset struct {
 	Alias   string // another path at which the same is served; "" if there is none
 	// Paths are the APIs that are served elsewhere than at APIPath. Messages is spoken
 	// only where it is in here, and needs no other key.
-	Paths  map[llmproxy.APIType]string
+	Paths map[llmproxy.APIType]string
+	// Own are the readers of the service's own APIs, which are served beside the others on
+	// its mount.
+	Own    map[llmproxy.APIType]func() llmproxy.ResponseExtractor
 	KeyEnv []string // environment variables that hold the key, in order; none for local servers
 	Models []string // patterns of models that are this type's
 	// Native are patterns of this type's models whose own names begin with the type's:
@@ -183,7 +187,10 @@ func Presets() []Preset {
 		{Type: "huggingface", BaseURL: "https://router.huggingface.co", APIPath: v1, IncludeUsage: true},
 		{Type: "github", BaseURL: "https://models.github.ai", APIPath: "/inference", IncludeUsage: true},
 		// Local servers, at the ports they choose by themselves.
-		{Type: "ollama", BaseURL: "http://127.0.0.1:11434", APIPath: v1, Paths: messages(v1), IncludeUsage: true},
+		{
+			Type: "ollama", BaseURL: "http://127.0.0.1:11434", APIPath: v1, Paths: messages(v1), IncludeUsage: true,
+			Own: map[llmproxy.APIType]func() llmproxy.ResponseExtractor{llmproxy.APIOllama: ollama.New},
+		},
 		{Type: "vllm", BaseURL: "http://127.0.0.1:8000", APIPath: v1, Paths: messages(v1), IncludeUsage: true},
 		{Type: "sglang", BaseURL: "http://127.0.0.1:30000", APIPath: v1, Paths: messages(v1), IncludeUsage: true},
 		{Type: "llamacpp", BaseURL: "http://127.0.0.1:8080", APIPath: v1, Paths: messages(v1), IncludeUsage: true},

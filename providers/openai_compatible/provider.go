@@ -89,8 +89,9 @@ func (c Config) headers() map[string]string {
 	return headers
 }
 
-// speaks returns the APIs of every look-alike, and Messages where p or c has a path for
-// it. One that lacks an API answers 404 itself, and gains it without a release of ours.
+// speaks returns the APIs of every look-alike, Messages where p or c has a path for it,
+// and p's own. One that lacks an API answers 404 itself, and gains it without a release
+// of ours.
 func speaks(c Config, p Preset) map[llmproxy.APIType]llmproxy.API {
 	includeUsage := p.IncludeUsage
 	if c.IncludeUsage != nil {
@@ -105,6 +106,9 @@ func speaks(c Config, p Preset) map[llmproxy.APIType]llmproxy.API {
 	}
 	if speaksMessages(c, p) {
 		apis[llmproxy.APIMessages] = llmproxy.API{NewExtractor: messages.New}
+	}
+	for name, newReader := range p.Own {
+		apis[name] = llmproxy.API{NewExtractor: newReader}
 	}
 	for name, api := range apis {
 		api.NewExtractor = dialect.Charging(api.NewExtractor, p.Charge)
