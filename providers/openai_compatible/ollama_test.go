@@ -37,7 +37,7 @@ func TestOllama(t *testing.T) {
 			llmproxy.Record{API: llmproxy.APIOllama, Model: "qwen3:8b", Outcome: llmproxy.OutcomeCompleted, FinishReason: "stop", Usage: counted, UsageSource: llmproxy.UsageProvider},
 		},
 		{
-			"generate, streamed, the last line without its end", "ollama", "/api/generate", ask, lines, words + strings.TrimSpace(end), 200,
+			"generate, streamed, the last line without its end", "ollama", "/api/generate", `{"stream":true,"model":"qwen3"}`, lines, words + strings.TrimSpace(end), 200,
 			llmproxy.Record{API: llmproxy.APIOllama, Model: "qwen3:8b", Outcome: llmproxy.OutcomeCompleted, FinishReason: "stop", Usage: counted, UsageSource: llmproxy.UsageProvider},
 		},
 		{
@@ -55,6 +55,10 @@ func TestOllama(t *testing.T) {
 		{
 			"a stream that fails", "ollama", "/api/chat", ask, lines, words + `{"error":"the runner has stopped"}` + "\n", 200,
 			llmproxy.Record{API: llmproxy.APIOllama, Model: "qwen3:8b", Outcome: llmproxy.OutcomeFailed, UsageSource: llmproxy.UsageNone},
+		},
+		{
+			"a stream without its end", "ollama", "/api/chat", `{"stream":true,"model":"qwen3"}`, lines, words, 200,
+			llmproxy.Record{API: llmproxy.APIOllama, Model: "qwen3:8b", Outcome: llmproxy.OutcomeError, UsageSource: llmproxy.UsageNone},
 		},
 		{
 			"no such model", "ollama", "/api/chat", ask, json, `{"error":"model 'qwen3' not found"}`, 404,
