@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/llmproxy/llmproxy"
 	"github.com/llmproxy/llmproxy/providers/googleai"
+	"github.com/llmproxy/llmproxy/providers/internal/providertest"
 	"github.com/llmproxy/llmproxy/providers/openai_compatible"
 )
 
@@ -82,9 +82,9 @@ func TestURLs(t *testing.T) {
 		{"POST", "/googleai/v1beta/openai/chat/completions", "/v1beta/openai/chat/completions"},
 		{"POST", "/googleai/upload/v1beta/files?uploadType=multipart", "/upload/v1beta/files?uploadType=multipart"},
 	} {
-		g := newGateway(t, googleai.Config{APIKey: ourKey})
-		if got := g.do(tt.method, tt.client, body); got.status != http.StatusOK || g.sent != (sent{tt.want, body, ourKey}) {
-			t.Errorf("%s: %d %s; Google got %v, want %s", tt.client, got.status, got.body, g.sent, tt.want)
+		g := newRig(t, googleai.Config{APIKey: ourKey})
+		if got := g.Do(tt.method, tt.client, body, nil); got.Reply.Status != http.StatusOK || sentOf(got) != (sent{tt.want, body, ourKey}) {
+			t.Errorf("%s: %d %s; Google got %v, want %s", tt.client, got.Reply.Status, got.Reply.Body, sentOf(got), tt.want)
 		}
 	}
 }
@@ -129,16 +129,17 @@ func TestChatCompletions(t *testing.T) {
 	const stream = `data: {"choices":[{"delta":{"content":"hi","role":"assistant"},"index":0}],"created":1,"id":"c1","model":"gemini-2.5-flash","object":"chat.completion.chunk","usage":{"completion_tokens":1,"prompt_tokens":7,"total_tokens":58}}` + "\n\n" +
 		`data: {"choices":[{"delta":{"role":"assistant"},"finish_reason":"stop","index":0}],"created":1,"id":"c1","model":"gemini-2.5-flash","object":"chat.completion.chunk","usage":{"completion_tokens":5,"prompt_tokens":7,"total_tokens":112}}` + "\n\ndata: [DONE]\n\n"
 	for _, target := range []string{"/v1/chat/completions", "/googleai/v1beta/openai/chat/completions", "/"} {
-		g := newGateway(t, googleai.Config{APIKey: ourKey})
-		g.answers(200, map[string]string{"content-type": "text/event-stream"}, stream)
+		g := newRig(t, googleai.Config{APIKey: ourKey})
+		g.Answers(200, map[string]string{"content-type": "text/event-stream"}, stream)
 		const body = `{"model":"gemini-2.5-flash","stream":true,"messages":[]}`
-		if got := g.post(target, body); got.body != stream {
-			t.Errorf("%s: got %q", target, got.body)
+		got := g.Post(target, body)
+		if got.Reply.Body != stream {
+			t.Errorf("%s: got %q", target, got.Reply.Body)
 		}
-		if want := (sent{"/v1beta/openai/chat/completions", body, ourKey}); g.sent != want {
-			t.Errorf("%s: Google got %v, want %v", target, g.sent, want)
+		if want := (sent{"/v1beta/openai/chat/completions", body, ourKey}); sentOf(got) != want {
+			t.Errorf("%s: Google got %v, want %v", target, sentOf(got), want)
 		}
-		r := g.record()
+		r := got.Record
 		if want := (llmproxy.Usage{PromptTokens: 7, CompletionTokens: 105, Reasoning: 100}); r.Usage != want || r.UsageSource != llmproxy.UsageProvider || r.Outcome != llmproxy.OutcomeCompleted {
 			t.Errorf("%s: record %+v", target, r)
 		}
@@ -150,13 +151,13 @@ func TestArrayStream(t *testing.T) {
 	t.Parallel()
 	const first = `[{"candidates":[{"content":{"parts":[{"text":"hi"}]}}],"usageMetadata":{"promptTokenCount":7,"candidatesTokenCount":2,"totalTokenCount":9},"modelVersion":"gemini-2.5-flash","responseId":"r1"}`
 	const array = first + "\n,\r\n" + `{"candidates":[{"content":{"parts":[{"text":"!"}]},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":7,"candidatesTokenCount":5,"totalTokenCount":12}}` + "\n]\n"
-	g := newGateway(t, googleai.Config{APIKey: ourKey})
-	g.answers(200, map[string]string{"content-type": "application/json; charset=UTF-8"}, array)
-	got := g.post("/v1beta/models/gemini-2.5-flash:streamGenerateContent", `{"contents":[]}`)
-	if got.body != array || got.header.Get("Content-Length") != "" || got.trailer.Get("X-Gateway-Prompt-Tokens") != "7" || got.trailer.Get("X-Gateway-Completion-Tokens") != "5" {
-		t.Errorf("got %q, %v, trailer %v", got.body, got.header, got.trailer)
+	g := newRig(t, googleai.Config{APIKey: ourKey})
+	g.Answers(200, map[string]string{"content-type": "application/json; charset=UTF-8"}, array)
+	got := g.Post("/v1beta/models/gemini-2.5-flash:streamGenerateContent", `{"contents":[]}`)
+	if a := got.Reply; a.Body != array || a.Header.Get("Content-Length") != "" || a.Trailer.Get("X-Gateway-Prompt-Tokens") != "7" || a.Trailer.Get("X-Gateway-Completion-Tokens") != "5" {
+		t.Errorf("got %q, %v, trailer %v", a.Body, a.Header, a.Trailer)
 	}
-	r := g.record()
+	r := got.Record
 	if r.Usage != (llmproxy.Usage{PromptTokens: 7, CompletionTokens: 5}) || r.UsageSource != llmproxy.UsageProvider || r.Outcome != llmproxy.OutcomeCompleted || r.Model != "gemini-2.5-flash" || r.ResponseID != "r1" {
 		t.Errorf("record %+v", r)
 	}
@@ -165,12 +166,13 @@ func TestArrayStream(t *testing.T) {
 func TestProviderErrors(t *testing.T) {
 	t.Parallel()
 	const body = `{"error":{"code":429,"message":"slow down","status":"RESOURCE_EXHAUSTED","details":[]}}`
-	g := newGateway(t, googleai.Config{APIKey: ourKey})
-	g.answers(429, map[string]string{"content-type": "application/json"}, body)
-	if got := g.post("/v1beta/models/gemini-2.5-flash:generateContent", `{"contents":[]}`); got.status != 429 || got.body != body {
-		t.Errorf("got %d %s", got.status, got.body)
+	g := newRig(t, googleai.Config{APIKey: ourKey})
+	g.Answers(429, map[string]string{"content-type": "application/json"}, body)
+	got := g.Post("/v1beta/models/gemini-2.5-flash:generateContent", `{"contents":[]}`)
+	if got.Reply.Status != 429 || got.Reply.Body != body {
+		t.Errorf("got %d %s", got.Reply.Status, got.Reply.Body)
 	}
-	r := g.record()
+	r := got.Record
 	want := llmproxy.RecordError{Type: "RESOURCE_EXHAUSTED", Code: "429"}
 	if r.Error == nil || *r.Error != want || r.Outcome != llmproxy.OutcomeError || r.UsageSource != llmproxy.UsageNone || r.CostState != llmproxy.CostFree {
 		t.Errorf("record %+v with error %+v", r, r.Error)
@@ -180,35 +182,32 @@ func TestProviderErrors(t *testing.T) {
 // A rejected key of ours is not the client's business.
 func TestRejectedKey(t *testing.T) {
 	t.Parallel()
-	g := newGateway(t, googleai.Config{APIKey: ourKey})
-	g.answers(403, map[string]string{"content-type": "application/json"}, `{"error":{"code":403,"message":"key `+ourKey+` is suspended","status":"PERMISSION_DENIED"}}`)
-	got := g.post("/v1beta/models/gemini-2.5-flash:generateContent", `{"contents":[]}`)
-	if want := `{"error":{"code":502,"message":"the provider \"googleai\" rejected the gateway's credential","status":"UNAVAILABLE"}}`; got.status != 502 || got.body != want {
-		t.Errorf("got %d %s", got.status, got.body)
+	g := newRig(t, googleai.Config{APIKey: ourKey})
+	g.Answers(403, map[string]string{"content-type": "application/json"}, `{"error":{"code":403,"message":"key `+ourKey+` is suspended","status":"PERMISSION_DENIED"}}`)
+	got := g.Post("/v1beta/models/gemini-2.5-flash:generateContent", `{"contents":[]}`).Reply
+	if want := `{"error":{"code":502,"message":"the provider \"googleai\" rejected the gateway's credential","status":"UNAVAILABLE"}}`; got.Status != 502 || got.Body != want {
+		t.Errorf("got %d %s", got.Status, got.Body)
 	}
-	g.record()
 }
 
 func TestClientKeys(t *testing.T) {
 	t.Parallel()
-	g := newGateway(t, googleai.Config{APIKey: ourKey, ClientKeys: true})
+	g := newRig(t, googleai.Config{APIKey: ourKey, ClientKeys: true})
 	const body = `{"contents":[]}`
-	g.post("/v1beta/models/gemini-2.5-flash:generateContent?key="+clientKey, body)
-	if want := (sent{"/v1beta/models/gemini-2.5-flash:generateContent?key=" + clientKey, body, clientKey}); g.sent != want {
-		t.Errorf("Google got %v, want %v", g.sent, want)
+	got := sentOf(g.Post("/v1beta/models/gemini-2.5-flash:generateContent?key="+clientKey, body))
+	if want := (sent{"/v1beta/models/gemini-2.5-flash:generateContent?key=" + clientKey, body, clientKey}); got != want {
+		t.Errorf("Google got %v, want %v", got, want)
 	}
-	g.record()
 }
 
 func TestHeaders(t *testing.T) {
 	t.Parallel()
-	g := newGateway(t, googleai.Config{APIKey: ourKey, Headers: map[string]string{"x-goog-user-project": "p"}})
-	g.post("/v1beta/models/gemini-2.5-flash:generateContent", `{"contents":[]}`)
-	g.record()
-	if got := g.header.Get("X-Goog-User-Project"); got != "p" {
+	g := newRig(t, googleai.Config{APIKey: ourKey, Headers: map[string]string{"x-goog-user-project": "p"}})
+	header := g.Post("/v1beta/models/gemini-2.5-flash:generateContent", `{"contents":[]}`).Call.Header
+	if got := header.Get("X-Goog-User-Project"); got != "p" {
 		t.Errorf("X-Goog-User-Project is %q", got)
 	}
-	for name, values := range g.header {
+	for name, values := range header {
 		if strings.Contains(strings.Join(values, " "), clientKey) {
 			t.Errorf("%s carries the client's key", name)
 		}
@@ -252,7 +251,7 @@ func TestKeyStaysIn(t *testing.T) {
 			}
 		}
 	}
-	g := newGateway(t, googleai.Config{APIKey: ourKey})
+	g := newRig(t, googleai.Config{APIKey: ourKey})
 	for _, target := range []string{
 		"/v1beta/models/gemini-2.5-flash:generateContent", "/googleai/v1beta/models/gemini-2.5-flash:generateContent?key=" + clientKey,
 		"/", "/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse&key=" + clientKey,
@@ -265,43 +264,33 @@ func TestKeyStaysIn(t *testing.T) {
 				w.WriteHeader(http.StatusTeapot)
 			},
 		} {
-			g.answerWith(answer)
-			got := g.post(target, `{"model":"gemini-2.5-flash","contents":[]}`)
-			record := g.record()
-			text, err := json.Marshal(record)
+			g.AnswersWith(answer)
+			got := g.Post(target, `{"model":"gemini-2.5-flash","contents":[]}`)
+			text, err := json.Marshal(got.Record)
 			if err != nil {
 				t.Fatal(err)
 			}
-			secret("the URL", g.sent.target)
-			secret("the body sent", g.sent.body)
-			secret("the answer", fmt.Sprint(got))
-			secret("the record", string(text)+fmt.Sprintf("%+v %+v", record, record.Error))
+			secret("the URL", got.Call.URI)
+			secret("the body sent", got.Call.Body)
+			secret("the answer", fmt.Sprint(got.Reply))
+			secret("the record", string(text)+fmt.Sprintf("%+v %+v", got.Record, got.Record.Error))
 		}
 	}
-	secret("the log", g.log.String())
+	secret("the log", g.Log())
 
-	unreachable := newGateway(t, googleai.Config{APIKey: ourKey, BaseURL: "http://127.0.0.1:1"})
-	got := unreachable.post("/v1beta/models/gemini-2.5-flash:generateContent?key="+clientKey, `{"contents":[]}`)
-	if got.status != http.StatusBadGateway {
-		t.Errorf("status %d", got.status)
+	unreachable := newRig(t, googleai.Config{APIKey: ourKey, BaseURL: "http://127.0.0.1:1"})
+	got := unreachable.Post("/v1beta/models/gemini-2.5-flash:generateContent?key="+clientKey, `{"contents":[]}`)
+	if got.Reply.Status != http.StatusBadGateway {
+		t.Errorf("status %d", got.Reply.Status)
 	}
-	secret("an error", fmt.Sprint(got, unreachable.record(), unreachable.log))
+	secret("an error", fmt.Sprint(got.Reply, got.Record, unreachable.Log()))
 
 	c := googleai.Config{Name: "g", APIKey: ourKey, Headers: map[string]string{"X-Token": ourKey}}
 	p, err := googleai.New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, v := range map[string]any{"config": c, "config's address": &c, "list": []googleai.Config{c}, "provider": p, "enricher": p.Enricher} {
-		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
-			secret(name+" "+verb, fmt.Sprintf(verb, v))
-		}
-		text, _ := json.Marshal(v) // a provider has functions, which JSON refuses
-		secret(name+" as JSON", string(text))
-		var b strings.Builder
-		slog.New(slog.NewJSONHandler(&b, nil)).Info("m", "v", v)
-		secret(name+" in a log", b.String())
-	}
+	providertest.HidesAll(t, c, p, ourKey, clientKey)
 	if got, want := c.String(), "provider g (googleai)"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
@@ -314,25 +303,22 @@ func TestBesideOthers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := newGateway(t, googleai.Config{APIKey: ourKey}, openai)
+	g := newRig(t, googleai.Config{APIKey: ourKey}, llmproxy.WithProvider(openai))
 	for model, want := range map[string]string{
 		"gemini-2.5-flash": "gemini-2.5-flash", "gemma-3-27b-it": "gemma-3-27b-it", "models/gemini-2.5-flash": "models/gemini-2.5-flash",
 		"google/gemini-2.5-flash": "gemini-2.5-flash", "gemini/gemini-2.5-flash": "gemini-2.5-flash", "googleai/gemini-2.5-flash": "gemini-2.5-flash",
 		"gemini-embedding-001": "gemini-embedding-001", "text-embedding-004": "text-embedding-004", "learnlm-2": "learnlm-2", "imagen-4": "imagen-4",
 	} {
 		body := func(model string) string { return `{"input":"a", "model": "` + model + `"}` }
-		if got := g.post("/v1/embeddings", body(model)); got.status != 200 || g.sent != (sent{"/v1beta/openai/embeddings", body(want), ourKey}) {
-			t.Errorf("%s: %d %s, Google got %v", model, got.status, got.body, g.sent)
+		if got := g.Post("/v1/embeddings", body(model)); got.Reply.Status != 200 || sentOf(got) != (sent{"/v1beta/openai/embeddings", body(want), ourKey}) {
+			t.Errorf("%s: %d %s, Google got %v", model, got.Reply.Status, got.Reply.Body, sentOf(got))
 		}
-		g.record()
 	}
-	if got := g.post("/v1/embeddings", `{"input":"a","model":"text-embedding-3-small"}`); got.status != 502 || g.sent != (sent{}) {
-		t.Errorf("got %d, Google got %v", got.status, g.sent)
+	if got := g.Post("/v1/embeddings", `{"input":"a","model":"text-embedding-3-small"}`); got.Reply.Status != 502 || sentOf(got) != (sent{}) {
+		t.Errorf("got %d, Google got %v", got.Reply.Status, sentOf(got))
 	}
-	g.record()
 	// A path of Gemini's without a model that is known by name is Google's all the same.
-	if got := g.post("/v1beta/models/new-thing:generateContent", `{}`); got.status != 200 || g.sent.target != "/v1beta/models/new-thing:generateContent" {
-		t.Errorf("got %d, Google got %v", got.status, g.sent)
+	if got := g.Post("/v1beta/models/new-thing:generateContent", `{}`); got.Reply.Status != 200 || got.Call.URI != "/v1beta/models/new-thing:generateContent" {
+		t.Errorf("got %d, Google got %v", got.Reply.Status, sentOf(got))
 	}
-	g.record()
 }

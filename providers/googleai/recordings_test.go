@@ -1,19 +1,40 @@
 package googleai_test
 
 import (
-	"bufio"
-	"encoding/json"
-	"errors"
-	"io/fs"
+	"cmp"
+	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/llmproxy/llmproxy"
-	"github.com/llmproxy/llmproxy/dialect/dialecttest"
 	"github.com/llmproxy/llmproxy/providers/googleai"
+	"github.com/llmproxy/llmproxy/providers/internal/providertest"
 )
+
+const (
+	ourKey    = "AIza-canary-ours"
+	clientKey = "AIza-canary-client"
+)
+
+// newRig returns a gateway in front of Google's service, unless c says where that is, and
+// a client that has keys and cookies.
+func newRig(t *testing.T, c googleai.Config, opts ...llmproxy.Option) *providertest.Rig {
+	t.Helper()
+	g := providertest.New(t, func(baseURL string) (*llmproxy.BaseProvider, error) {
+		c.BaseURL = cmp.Or(c.BaseURL, baseURL)
+		return googleai.New(c)
+	}, opts...)
+	g.Client = http.Header{"X-Goog-Api-Key": {clientKey}, "Authorization": {"Bearer " + clientKey}, "Cookie": {"k=" + clientKey}}
+	return g
+}
+
+// sent is what reached Google: the path with its query, the body and the key.
+type sent struct{ target, body, key string }
+
+func sentOf(r providertest.Result) sent {
+	return sent{r.Call.URI, r.Call.Body, strings.Join(r.Call.Header["X-Goog-Api-Key"], ",")}
+}
 
 // A way is how a client may ask for what a recording asked for. It returns the client's
 // target and body.
@@ -67,42 +88,29 @@ var ways = map[string]way{
 // it goes, the answer comes back the same, and what it used is on the record.
 func TestRecordings(t *testing.T) {
 	t.Parallel()
-	requests := recorded(t, "google")
+	recordings := providertest.Recordings(t, "google")
+	if len(recordings) != 94 {
+		t.Errorf("%d recordings, want 94", len(recordings))
+	}
 	for name, change := range ways {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			g := newGateway(t, googleai.Config{APIKey: ourKey})
-			n := 0
-			dialecttest.Recordings(t, "../..", "google", func(r dialecttest.Recording) {
-				n++
-				asked := requests[r.ID]
-				g.answers(r.Status, asked.Headers, r.Response)
-				target, body := change(r.Path, modelOf(r.Path), asked.Request)
-				got := g.post(target, body)
-				if want := (sent{r.Path, asked.Request, ourKey}); g.sent != want {
-					t.Errorf("%s: Google got %.300v, want %.300v", r.ID, g.sent, want)
-				}
-				if got.status != r.Status || got.body != r.Response || got.contentType != asked.Headers["content-type"] {
-					t.Errorf("%s: the client got %d %s with %d bytes, want %d bytes", r.ID, got.status, got.contentType, len(got.body), len(r.Response))
-				}
-				record := g.record()
-				if diff := dialecttest.Differences(record.Usage, r.Want); len(diff) > 0 {
-					t.Errorf("%s: [ours, the library's] = %v", r.ID, diff)
-				}
-				if record.Model != r.Want.Model || record.API != llmproxy.APIGenerateContent || record.Provider != "googleai" ||
-					record.Outcome != llmproxy.OutcomeCompleted || record.UsageSource != llmproxy.UsageProvider || record.Inconsistent || record.Unread {
-					t.Errorf("%s: record %+v", r.ID, record)
+			g := newRig(t, googleai.Config{APIKey: ourKey})
+			for _, r := range recordings {
+				target, body := change(r.Path, modelOf(r.Path), r.Request)
+				got := g.Replay(r, providertest.Way{Name: name, Target: target, Body: body})
+				if key := sentOf(got).key; key != ourKey {
+					t.Errorf("%s: Google got the key %q", r.ID, key)
 				}
 				transport := llmproxy.TransportHTTP
 				if strings.Contains(r.Path, ":stream") {
 					transport = llmproxy.TransportSSE
 				}
-				if record.Transport != transport {
-					t.Errorf("%s: transport %s, want %s", r.ID, record.Transport, transport)
+				record := got.Record
+				if record.Model != r.Want.Model || record.API != llmproxy.APIGenerateContent || record.Provider != "googleai" || record.Transport != transport ||
+					record.Outcome != llmproxy.OutcomeCompleted || record.UsageSource != llmproxy.UsageProvider || record.Inconsistent {
+					t.Errorf("%s: record %+v", r.ID, record)
 				}
-			})
-			if n != 94 {
-				t.Errorf("%d recordings, want 94", n)
 			}
 		})
 	}
@@ -114,36 +122,4 @@ func modelOf(path string) string {
 	model, _, _ := strings.Cut(rest, ":")
 	model, _ = url.PathUnescape(model)
 	return model
-}
-
-// A recordedRequest is what dialecttest leaves out of a recording.
-type recordedRequest struct {
-	ID, Request string
-	Headers     map[string]string
-}
-
-func recorded(t *testing.T, provider string) map[string]recordedRequest {
-	t.Helper()
-	f, err := os.Open("../../../shared/recordings/" + provider + ".jsonl")
-	if errors.Is(err, fs.ErrNotExist) {
-		t.Skipf("no recordings beside the repository: %v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	all := map[string]recordedRequest{}
-	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, 64<<20)
-	for lines.Scan() {
-		var r recordedRequest
-		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
-			t.Fatal(err)
-		}
-		all[r.ID] = r
-	}
-	if err := lines.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return all
 }

@@ -1,0 +1,87 @@
+package providertest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/llmproxy/llmproxy"
+	"github.com/llmproxy/llmproxy/providers/internal/setting"
+)
+
+// Faults checks what a constructor returned for a configuration of faults: no provider,
+// and an error that joins a *[setting.FieldError] for each of want, "field: problem", in
+// any order, without the secret.
+func Faults(t *testing.T, name string, p *llmproxy.BaseProvider, err error, want []string, secret string) {
+	t.Helper()
+	joined, ok := err.(interface{ Unwrap() []error })
+	if p != nil || !ok {
+		t.Errorf("%s: got %v, %v, want faults", name, p, err)
+		return
+	}
+	if strings.Contains(err.Error(), secret) {
+		t.Errorf("%s: the error shows a secret: %v", name, err)
+	}
+	var got []string
+	for _, err := range joined.Unwrap() {
+		e, ok := errors.AsType[*setting.FieldError](err)
+		if !ok || e.Provider == "" {
+			t.Errorf("%s: %T %v, want a *FieldError that names the provider", name, err, err)
+			continue
+		}
+		if want := fmt.Sprintf("provider %s: %s: %s", e.Provider, e.Field, e.Problem); e.Error() != want {
+			t.Errorf("%s: got %q, want %q", name, e.Error(), want)
+		}
+		got = append(got, e.Field+": "+e.Problem)
+	}
+	slices.Sort(got)
+	want = slices.Sorted(slices.Values(want))
+	if !slices.Equal(got, want) {
+		t.Errorf("%s: got\n\t%s\nwant\n\t%s", name, strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
+	}
+}
+
+// Hides checks that a value does not show a secret, however it is printed, logged or
+// encoded.
+func Hides(t *testing.T, name string, value any, secrets ...string) {
+	t.Helper()
+	check := func(how, text string) {
+		t.Helper()
+		for _, secret := range secrets {
+			if strings.Contains(text, secret) || strings.Contains(text, fmt.Sprintf("%x", secret)) {
+				t.Errorf("%s, %s shows a secret", name, how)
+			}
+		}
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d", "%T"} {
+		check(verb, fmt.Sprintf(verb, value))
+	}
+	encoded, _ := json.Marshal(value) // a provider has functions, which JSON refuses
+	check("as JSON", string(encoded))
+	var b bytes.Buffer
+	slog.New(slog.NewTextHandler(&b, nil)).Info("m", "v", value)
+	slog.New(slog.NewJSONHandler(&b, nil)).Info("m", "v", value)
+	check("in a log", b.String())
+}
+
+// HidesAll is [Hides] for a configuration and the provider it makes, on their own and
+// inside other values.
+func HidesAll[Config any](t *testing.T, c Config, p *llmproxy.BaseProvider, secrets ...string) {
+	t.Helper()
+	nested := struct {
+		C Config
+		P *Config
+		M map[string]any
+	}{c, &c, map[string]any{"c": c, "p": p, "e": p.Enricher}}
+	for name, value := range map[string]any{
+		"config": c, "config's address": &c, "list": []Config{c}, "nested": nested,
+		"provider": p, "what the provider points to": *p, "enricher": p.Enricher, "URLs": p.URLs,
+	} {
+		Hides(t, name, value, secrets...)
+	}
+}
