@@ -2,6 +2,7 @@ package llmproxy
 
 import (
 	"net/http"
+	"strings"
 )
 
 // admit reads what routing needs and chooses the provider.
@@ -20,6 +21,10 @@ func (e *run) admit(t target, fixed Provider) *Error {
 			return providerNotFound(t.provider)
 		}
 		x.Route.Provider = p
+		if _, native := p.API(APIOllama); !native && x.Operation.API == APIOllama {
+			// Others serve OpenAI's embeddings at a path that ends as Ollama's own.
+			x.Operation.API, x.Operation.Metered, _ = openAIPath(x.Operation.Path[strings.LastIndexByte(x.Operation.Path, '/'):])
+		}
 	}
 	if upgrade(r.Header) {
 		return &Error{

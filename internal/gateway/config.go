@@ -17,6 +17,7 @@ type Config struct {
 	TLS             TLS              `yaml:"tls"`
 	Auth            Auth             `yaml:"auth"`
 	Insecure        bool             `yaml:"insecure"` // no gateway keys although others can reach the listener
+	Hosts           []Host           `yaml:"hosts"`    // names of this machine besides localhost, for a loopback listener
 	Origins         []Origin         `yaml:"origins"`  // of web pages that may call the gateway besides its own
 	Providers       []ProviderConfig `yaml:"providers"`
 	Fallback        string           `yaml:"fallback"`

@@ -6,6 +6,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -86,6 +87,8 @@ func (d Disconnect) router() llmproxy.Disconnect {
 }
 
 const (
+	// The root package's.
+	defaultClientIdle = 2 * time.Minute
 	// Longer than the load balancers before us keep a connection, so that they close it.
 	idleTimeout = 5 * time.Minute
 	// What the connections have, once the last exchange is settled, to say good-bye.
@@ -119,17 +122,28 @@ func (g *Gateway) Serve(ctx context.Context, stop <-chan struct{}, l net.Listene
 	return nil
 }
 
+// handler is the router behind what keeps web pages out.
+func (g *Gateway) handler() http.Handler {
+	h := sameOrigin(g.router, g.config.Origins)
+	if g.config.Listen.Loopback() && g.config.Listen.Network != "unix" && !g.config.Insecure {
+		h = ownHost(h, g.config.Hosts)
+	}
+	return h
+}
+
 func (g *Gateway) server() *http.Server {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)            // over TLS
 	protocols.SetUnencryptedHTTP2(true) // some SDKs open with it
 	return &http.Server{
-		Handler:           sameOrigin(g.router, g.config.Origins),
+		Handler:           g.handler(),
 		Protocols:         &protocols,
 		TLSConfig:         g.tls,
 		ReadHeaderTimeout: time.Duration(g.config.Limits.ReadHeaderTimeout),
-		IdleTimeout:       idleTimeout,
+		// For what is written outside of exchanges; the router moves it as an answer goes on.
+		WriteTimeout: cmp.Or(time.Duration(g.config.Limits.ClientIdleTimeout), defaultClientIdle),
+		IdleTimeout:  idleTimeout,
 		// Above the router's own limit, which answers in the client's dialect.
 		MaxHeaderBytes: max(http.DefaultMaxHeaderBytes, 2*int(g.config.Limits.Header)),
 		ErrorLog:       slog.NewLogLogger(g.logger.Handler(), slog.LevelWarn),

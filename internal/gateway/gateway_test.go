@@ -424,6 +424,33 @@ func TestWebPages(t *testing.T) {
 	}
 }
 
+// A name that was pointed at this machine is not this machine's.
+func TestHosts(t *testing.T) {
+	t.Parallel()
+	upstream := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{}`) })
+	r := start(t, upstream, func(c *Config) { c.Hosts = []Host{"Gateway.internal"} })
+	for host, status := range map[string]int{
+		"127.0.0.1:1234": 200, "127.8.8.8": 200, "[::1]:80": 200, "localhost:8080": 200, "LOCALHOST.": 200, "a.localhost": 200,
+		"gateway.internal": 200, "gateway.internal:8080": 200,
+		"evil.example": 403, "evil.example:8080": 403, "127.0.0.1.evil.example": 403, "10.0.0.1": 403, "localhost.evil.example": 403,
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), "POST", r.url+"/v1/chat/completions", strings.NewReader(`{"model":"gpt-5"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = host
+		resp, err := r.client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != status || err != nil || status == 403 && !strings.Contains(string(body), `"code":"unknown_host"`) {
+			t.Errorf("%s: got %s, %s, %v, want %d", host, resp.Status, body, err, status)
+		}
+	}
+}
+
 func TestLogRecorderBegins(t *testing.T) {
 	t.Parallel()
 	var b buffer

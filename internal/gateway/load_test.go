@@ -416,6 +416,12 @@ llmproxy.yaml:5:3: providers: "é" holds more than letters, digits, dot, undersc
     fallback: opnai`,
 		},
 		{
+			name: "a host with a port",
+			text: "providers:\n  openai: {api_key: k}\nhosts: [\"a.example:80\"]\n",
+			want: `llmproxy.yaml:3:9: hosts[0]: "a.example:80" is no host: write a name such as gateway.internal, without a port
+    - a.example:80`,
+		},
+		{
 			name: "an origin with a path",
 			text: "providers:\n  openai: {api_key: k}\norigins: [\"http://localhost:3000/ui\"]\n",
 			want: `llmproxy.yaml:3:11: origins[0]: "http://localhost:3000/ui" is no origin: write one such as https://ui.example.com, without a path

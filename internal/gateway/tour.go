@@ -130,7 +130,7 @@ type visit struct {
 // visit sends s, reads the answer to its end, and compares what the client was told with
 // the record.
 func (t tour) visit(ctx context.Context, client *http.Client, s tourStop) (v visit, err error) {
-	r, err := http.NewRequestWithContext(ctx, s.method, "http://llmproxy"+s.path, strings.NewReader(s.body))
+	r, err := http.NewRequestWithContext(ctx, s.method, "http://localhost"+s.path, strings.NewReader(s.body))
 	if err != nil {
 		return v, err
 	}
