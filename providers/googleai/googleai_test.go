@@ -14,7 +14,7 @@ import (
 
 	"github.com/llmproxy/llmproxy"
 	"github.com/llmproxy/llmproxy/providers/googleai"
-	"github.com/llmproxy/llmproxy/providers/internal/providertest"
+	"github.com/llmproxy/llmproxy/providers/internal/provider/providertest"
 	"github.com/llmproxy/llmproxy/providers/openai_compatible"
 )
 

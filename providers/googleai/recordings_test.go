@@ -9,7 +9,7 @@ import (
 
 	"github.com/llmproxy/llmproxy"
 	"github.com/llmproxy/llmproxy/providers/googleai"
-	"github.com/llmproxy/llmproxy/providers/internal/providertest"
+	"github.com/llmproxy/llmproxy/providers/internal/provider/providertest"
 )
 
 const (

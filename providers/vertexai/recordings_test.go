@@ -1,18 +1,40 @@
 package vertexai_test
 
 import (
-	"bufio"
-	"encoding/json"
-	"errors"
-	"io/fs"
-	"os"
+	"cmp"
+	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/llmproxy/llmproxy"
-	"github.com/llmproxy/llmproxy/dialect/dialecttest"
+	"github.com/llmproxy/llmproxy/providers/internal/provider/providertest"
 	"github.com/llmproxy/llmproxy/providers/vertexai"
 )
+
+const (
+	ourKey    = "AIza-canary-ours"
+	ourToken  = "ya29.canary-ours"
+	clientKey = "AIza-canary-client"
+)
+
+// newRig returns a gateway in front of Google's service, and a client that has keys and
+// cookies.
+func newRig(t *testing.T, c vertexai.Config) *providertest.Rig {
+	t.Helper()
+	g := providertest.New(t, func(baseURL string) (*llmproxy.BaseProvider, error) {
+		c.BaseURL = cmp.Or(c.BaseURL, baseURL)
+		return vertexai.New(c)
+	})
+	g.Client = http.Header{"X-Goog-Api-Key": {clientKey}, "Authorization": {"Bearer " + clientKey}, "Cookie": {"k=" + clientKey}}
+	return g
+}
+
+// sent is what reached Google: the path with its query, the body, the key and the token.
+type sent struct{ target, body, key, token string }
+
+func sentOf(r providertest.Result) sent {
+	return sent{r.Call.URI, r.Call.Body, strings.Join(r.Call.Header["X-Goog-Api-Key"], ","), strings.Join(r.Call.Header["Authorization"], ",")}
+}
 
 // A way is how a client may ask for what a recording asked for: with a path, else by the
 // body alone. It returns the client's target and body.
@@ -47,49 +69,41 @@ var ways = map[string]way{
 	},
 }
 
+// What clients asked Vertex AI reaches it byte for byte at the place they named, or else
+// at ours, the answer comes back the same, and what it used is on the record.
 func TestRecordings(t *testing.T) {
 	t.Parallel()
-	requests := recorded(t, "vertex")
+	recordings := providertest.Recordings(t, "vertex")
+	if len(recordings) != 31 {
+		t.Errorf("%d recordings, want 31", len(recordings))
+	}
 	for name, change := range ways {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			g := newGateway(t, vertexai.Config{
+			g := newRig(t, vertexai.Config{
 				Name: "vertex", Project: "our-project", Location: "europe-west4", APIVersion: "v1beta1", AccessToken: ourToken,
 			})
-			n := 0
-			dialecttest.Recordings(t, "../..", "vertex", func(r dialecttest.Recording) {
-				n++
-				asked := requests[r.ID]
-				g.answers(r.Status, asked.Headers, r.Response)
+			for _, r := range recordings {
 				model := modelOf(r.Path)
-				target, body := change(r.Path, model, asked.Request)
-				at := r.Path
-				if !strings.HasPrefix(target, "/vertex/") {
+				way := providertest.Way{Name: name}
+				way.Target, way.Body = change(r.Path, model, r.Request)
+				if !strings.HasPrefix(way.Target, "/vertex/") {
 					_, verb, _ := strings.Cut(r.Path, ":")
-					at = routed + "/models/" + model + ":" + verb
+					way.URI = routed + "/models/" + model + ":" + verb
 				}
-				got := g.post(target, body)
-				if want := (sent{at, asked.Request, "", "Bearer " + ourToken}); g.sent != want {
-					t.Errorf("%s: Google got %.300v, want %.300v", r.ID, g.sent, want)
-				}
-				if got.status != r.Status || got.body != r.Response || got.contentType != asked.Headers["content-type"] {
-					t.Errorf("%s: the client got %d %s with %d bytes, want %d bytes", r.ID, got.status, got.contentType, len(got.body), len(r.Response))
-				}
-				record := g.record()
-				if diff := dialecttest.Differences(record.Usage, r.Want); len(diff) > 0 {
-					t.Errorf("%s: [ours, the library's] = %v", r.ID, diff)
+				got := g.Replay(r, way)
+				if s := sentOf(got); s.key != "" || s.token != "Bearer "+ourToken {
+					t.Errorf("%s: Google got the key %q and the token %q", r.ID, s.key, s.token)
 				}
 				outcome, source := llmproxy.OutcomeCompleted, llmproxy.UsageProvider
 				if strings.Contains(r.Response, `"blockReason"`) {
 					outcome, source = llmproxy.OutcomeIncomplete, llmproxy.UsageNone
 				}
+				record := got.Record
 				if record.Model != model || record.API != llmproxy.APIGenerateContent || record.Provider != "vertex" || record.ServiceTier != "ON_DEMAND" ||
-					record.Outcome != outcome || record.UsageSource != source || record.Inconsistent || record.Unread {
+					record.Outcome != outcome || record.UsageSource != source || record.Inconsistent {
 					t.Errorf("%s: record %+v", r.ID, record)
 				}
-			})
-			if n != 31 {
-				t.Errorf("%d recordings, want 31", n)
 			}
 		})
 	}
@@ -100,36 +114,4 @@ func modelOf(path string) string {
 	_, rest, _ := strings.Cut(path, "/models/")
 	model, _, _ := strings.Cut(rest, ":")
 	return model
-}
-
-// A recordedRequest is what dialecttest leaves out of a recording.
-type recordedRequest struct {
-	ID, Request string
-	Headers     map[string]string
-}
-
-func recorded(t *testing.T, provider string) map[string]recordedRequest {
-	t.Helper()
-	f, err := os.Open("../../../shared/recordings/" + provider + ".jsonl")
-	if errors.Is(err, fs.ErrNotExist) {
-		t.Skipf("no recordings beside the repository: %v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	all := map[string]recordedRequest{}
-	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, 64<<20)
-	for lines.Scan() {
-		var r recordedRequest
-		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
-			t.Fatal(err)
-		}
-		all[r.ID] = r
-	}
-	if err := lines.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return all
 }

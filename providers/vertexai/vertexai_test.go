@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/llmproxy/llmproxy"
+	"github.com/llmproxy/llmproxy/providers/internal/provider/providertest"
 	"github.com/llmproxy/llmproxy/providers/vertexai"
 )
 
@@ -113,9 +113,9 @@ func TestURLs(t *testing.T) {
 		{"POST", "/vertexai/v1/projects/q/locations/us/publishers/google/models/m:predict", "/v1/projects/q/locations/us/publishers/google/models/m:predict"},
 		{"GET", "/vertexai/v1beta1/projects/q/locations/us/cachedContents?pageSize=1", "/v1beta1/projects/q/locations/us/cachedContents?pageSize=1"},
 	} {
-		g := newGateway(t, vertexai.Config{Project: "p", Credentials: give(ourToken)})
-		if got := g.do(tt.method, tt.client, body); got.status != http.StatusOK || g.sent != (sent{tt.want, body, "", "Bearer " + ourToken}) {
-			t.Errorf("%s: %d %s; Google got %v, want %s", tt.client, got.status, got.body, g.sent, tt.want)
+		g := newRig(t, vertexai.Config{Project: "p", Credentials: give(ourToken)})
+		if got := g.Do(tt.method, tt.client, body, nil); got.Reply.Status != http.StatusOK || sentOf(got) != (sent{tt.want, body, "", "Bearer " + ourToken}) {
+			t.Errorf("%s: %d %s; Google got %v, want %s", tt.client, got.Reply.Status, got.Reply.Body, sentOf(got), tt.want)
 		}
 	}
 }
@@ -130,20 +130,20 @@ func TestRefusals(t *testing.T) {
 		{"/v1beta/models/a/b/c:generateContent", `{}`, "the model is no name of a resource"},
 		{"/v1/responses", `{"model":"gemini-2.5-flash","input":"a"}`, "does not speak the API responses"},
 	} {
-		g := newGateway(t, vertexai.Config{Project: "p", AccessToken: ourToken})
-		if got := g.post(tt.target, tt.body); got.status != http.StatusBadRequest || !strings.Contains(got.body, tt.want) || g.sent != (sent{}) {
-			t.Errorf("%s: got %d %s, Google got %v", tt.target, got.status, got.body, g.sent)
+		g := newRig(t, vertexai.Config{Project: "p", AccessToken: ourToken})
+		if got := g.Post(tt.target, tt.body); got.Reply.Status != http.StatusBadRequest || !strings.Contains(got.Reply.Body, tt.want) || sentOf(got) != (sent{}) {
+			t.Errorf("%s: got %d %s, Google got %v", tt.target, got.Reply.Status, got.Reply.Body, sentOf(got))
 		}
 	}
-	express := newGateway(t, vertexai.Config{APIKey: ourKey})
-	if got := express.post("/v1/chat/completions", `{"model":"google/gemini-2.5-flash","messages":[]}`); got.status != http.StatusBadRequest || !strings.Contains(got.body, "below a project") {
-		t.Errorf("got %d %s", got.status, got.body)
+	express := newRig(t, vertexai.Config{APIKey: ourKey})
+	if got := express.Post("/v1/chat/completions", `{"model":"google/gemini-2.5-flash","messages":[]}`).Reply; got.Status != http.StatusBadRequest || !strings.Contains(got.Body, "below a project") {
+		t.Errorf("got %d %s", got.Status, got.Body)
 	}
 }
 
 func TestExpressMode(t *testing.T) {
 	t.Parallel()
-	g := newGateway(t, vertexai.Config{APIKey: ourKey})
+	g := newRig(t, vertexai.Config{APIKey: ourKey})
 	const body = `{"contents":[]}`
 	for client, want := range map[string]string{
 		"/v1beta/models/gemini-2.5-flash:generateContent":                "/v1/publishers/google/models/gemini-2.5-flash:generateContent",
@@ -151,10 +151,9 @@ func TestExpressMode(t *testing.T) {
 		"/vertexai/v1beta1/publishers/google/models/g:generateContent":   "/v1beta1/publishers/google/models/g:generateContent",
 		"/vertexai/v1beta1/publishers/google/models/g:countTokens?key=x": "/v1beta1/publishers/google/models/g:countTokens",
 	} {
-		if got := g.post(client, body); got.status != 200 || g.sent != (sent{want, body, ourKey, ""}) {
-			t.Errorf("%s: got %d, Google got %v", client, got.status, g.sent)
+		if got := g.Post(client, body); got.Reply.Status != 200 || sentOf(got) != (sent{want, body, ourKey, ""}) {
+			t.Errorf("%s: got %d, Google got %v", client, got.Reply.Status, sentOf(got))
 		}
-		g.record()
 	}
 }
 
@@ -168,15 +167,16 @@ func TestMessagesOnTheMount(t *testing.T) {
 			"event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":15}}\n\n" +
 			"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
 	)
-	g := newGateway(t, vertexai.Config{Project: "p", AccessToken: ourToken})
-	g.answers(200, map[string]string{"content-type": "text/event-stream"}, stream)
-	if got := g.post("/vertexai"+target, body); got.body != stream {
-		t.Errorf("got %q", got.body)
+	g := newRig(t, vertexai.Config{Project: "p", AccessToken: ourToken})
+	g.Answers(200, map[string]string{"content-type": "text/event-stream"}, stream)
+	got := g.Post("/vertexai"+target, body)
+	if got.Reply.Body != stream {
+		t.Errorf("got %q", got.Reply.Body)
 	}
-	if want := (sent{target, body, "", "Bearer " + ourToken}); g.sent != want {
-		t.Errorf("Google got %v, want %v", g.sent, want)
+	if want := (sent{target, body, "", "Bearer " + ourToken}); sentOf(got) != want {
+		t.Errorf("Google got %v, want %v", sentOf(got), want)
 	}
-	r := g.record()
+	r := got.Record
 	if want := (llmproxy.Usage{PromptTokens: 15, CacheRead: 3, CompletionTokens: 15}); r.Usage != want || r.API != llmproxy.APIMessages || r.Model != "claude-sonnet-4-5-20250929" || r.Outcome != llmproxy.OutcomeCompleted {
 		t.Errorf("record %+v", r)
 	}
@@ -184,21 +184,21 @@ func TestMessagesOnTheMount(t *testing.T) {
 
 func TestClientKeys(t *testing.T) {
 	t.Parallel()
-	g := newGateway(t, vertexai.Config{Project: "p", AccessToken: ourToken, ClientKeys: true})
-	g.post("/v1beta/models/gemini-2.5-flash:generateContent?key="+clientKey, `{}`)
-	if want := (sent{"/v1/projects/p/locations/global/publishers/google/models/gemini-2.5-flash:generateContent?key=" + clientKey, `{}`, clientKey, "Bearer " + clientKey}); g.sent != want {
-		t.Errorf("Google got %v, want %v", g.sent, want)
+	g := newRig(t, vertexai.Config{Project: "p", AccessToken: ourToken, ClientKeys: true})
+	got := sentOf(g.Post("/v1beta/models/gemini-2.5-flash:generateContent?key="+clientKey, `{}`))
+	if want := (sent{"/v1/projects/p/locations/global/publishers/google/models/gemini-2.5-flash:generateContent?key=" + clientKey, `{}`, clientKey, "Bearer " + clientKey}); got != want {
+		t.Errorf("Google got %v, want %v", got, want)
 	}
 }
 
 func TestHeaders(t *testing.T) {
 	t.Parallel()
-	g := newGateway(t, vertexai.Config{Project: "p", AccessToken: ourToken, Headers: map[string]string{"x-goog-user-project": "payer"}})
-	g.post("/v1beta/models/gemini-2.5-flash:generateContent", `{}`)
-	if got := g.header.Get("X-Goog-User-Project"); got != "payer" {
+	g := newRig(t, vertexai.Config{Project: "p", AccessToken: ourToken, Headers: map[string]string{"x-goog-user-project": "payer"}})
+	header := g.Post("/v1beta/models/gemini-2.5-flash:generateContent", `{}`).Call.Header
+	if got := header.Get("X-Goog-User-Project"); got != "payer" {
 		t.Errorf("X-Goog-User-Project is %q", got)
 	}
-	for name, values := range g.header {
+	for name, values := range header {
 		if strings.Contains(strings.Join(values, " "), clientKey) {
 			t.Errorf("%s carries the client's key", name)
 		}
@@ -259,12 +259,12 @@ func (broken) Token(context.Context) (string, time.Time, error) {
 
 func TestNoToken(t *testing.T) {
 	t.Parallel()
-	g := newGateway(t, vertexai.Config{Project: "p", Credentials: broken{}})
-	got := g.post("/v1beta/models/gemini-2.5-flash:generateContent", `{}`)
-	if want := `{"error":{"code":502,"message":"the provider \"vertexai\" could not be given an access token","status":"UNAVAILABLE"}}`; got.status != 502 || got.body != want || g.sent != (sent{}) {
-		t.Errorf("got %d %s, Google got %v", got.status, got.body, g.sent)
+	g := newRig(t, vertexai.Config{Project: "p", Credentials: broken{}})
+	got := g.Post("/v1beta/models/gemini-2.5-flash:generateContent", `{}`)
+	if want := `{"error":{"code":502,"message":"the provider \"vertexai\" could not be given an access token","status":"UNAVAILABLE"}}`; got.Reply.Status != 502 || got.Reply.Body != want || sentOf(got) != (sent{}) {
+		t.Errorf("got %d %s, Google got %v", got.Reply.Status, got.Reply.Body, sentOf(got))
 	}
-	if text := fmt.Sprint(got, g.record(), g.log); strings.Contains(text, ourToken) {
+	if text := fmt.Sprint(got.Reply, got.Record, g.Log()); strings.Contains(text, ourToken) {
 		t.Errorf("the token shows: %s", text)
 	}
 }
@@ -285,7 +285,7 @@ func TestCredentialsStayIn(t *testing.T) {
 		"key": {Project: "p", APIKey: ourKey}, "token": {Project: "p", AccessToken: ourToken}, "source": {Project: "p", Credentials: give(ourToken)},
 	} {
 		c.Headers = map[string]string{"X-Token": ourKey}
-		g := newGateway(t, c)
+		g := newRig(t, c)
 		for _, target := range []string{
 			"/v1beta/models/gemini-2.5-flash:generateContent?key=" + clientKey,
 			"/vertexai/v1/projects/p/locations/us/publishers/google/models/m:generateContent?key=" + clientKey,
@@ -295,34 +295,24 @@ func TestCredentialsStayIn(t *testing.T) {
 				func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 				func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) },
 			} {
-				g.answerWith(answer)
-				got := g.post(target, `{"contents":[]}`)
-				record := g.record()
-				text, err := json.Marshal(record)
+				g.AnswersWith(answer)
+				got := g.Post(target, `{"contents":[]}`)
+				text, err := json.Marshal(got.Record)
 				if err != nil {
 					t.Fatal(err)
 				}
-				secret(name+": the URL", g.sent.target)
-				secret(name+": the answer", fmt.Sprint(got))
-				secret(name+": the record", string(text)+fmt.Sprintf("%+v %+v", record, record.Error))
+				secret(name+": the URL", got.Call.URI)
+				secret(name+": the answer", fmt.Sprint(got.Reply))
+				secret(name+": the record", string(text)+fmt.Sprintf("%+v %+v", got.Record, got.Record.Error))
 			}
 		}
-		secret(name+": the log", g.log.String())
+		secret(name+": the log", g.Log())
 
 		p, err := vertexai.New(c)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for name, v := range map[string]any{"config": c, "config's address": &c, "list": []vertexai.Config{c}, "provider": p, "enricher": p.Enricher} {
-			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
-				secret(name+" "+verb, fmt.Sprintf(verb, v))
-			}
-			text, _ := json.Marshal(v) // a provider has functions, which JSON refuses
-			secret(name+" as JSON", string(text))
-			var b strings.Builder
-			slog.New(slog.NewJSONHandler(&b, nil)).Info("m", "v", v)
-			secret(name+" in a log", b.String())
-		}
+		providertest.HidesAll(t, c, p, ourKey, ourToken, clientKey)
 		if got, want := c.String(), "provider vertexai (vertexai)"; got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
