@@ -49,4 +49,7 @@ type Operation struct {
 	JSON bool
 	// Metered says that the answer reports usage in the way of API.
 	Metered bool
+	// Charged says that providers charge for it although nobody here reads for what:
+	// audio, video, reranking.
+	Charged bool
 }

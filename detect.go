@@ -35,6 +35,9 @@ var shared = map[string]bool{
 	"fine_tuning": true, "vector_stores": true, "models": true,
 }
 
+// charged are those of them that cost something for each request.
+var charged = map[string]bool{"audio": true, "rerank": true, "videos": true}
+
 // detect reads the method and path of r. Listed paths win over mounts. Where the provider
 // is fixed there are no mounts: what is not listed goes to it as it stands.
 func detect(r *http.Request, fixed bool) (target, *Error) {
@@ -140,7 +143,7 @@ func listed(post, isJSON bool, path string) (t target, ok bool) {
 		t.op.API = "models"
 		t.setModel(path, len("/models/"), len(path)) // it routes, and its prefix is cut
 	case shared[first]:
-		t.op.API, t.op.JSON = APIType(first), isJSON
+		t.op.API, t.op.JSON, t.op.Charged = APIType(first), isJSON, post && charged[first]
 	default:
 		return target{}, false
 	}
@@ -181,6 +184,7 @@ func onMount(post, isJSON bool, path string) (t target, err *Error) {
 	}
 	if t.op.API == "" {
 		t.op.API = apiOfSegments(path)
+		t.op.Charged = post && charged[string(t.op.API)]
 	}
 	t.op.Mount, t.op.Path = true, path
 	return t, nil

@@ -110,7 +110,7 @@ func (e *run) judge(end ending) {
 		}
 	case e.reply.Tap == nil:
 		r.Outcome = OutcomeCompleted
-		if r.Unread || e.a.metering && e.served().Operation.Metered {
+		if op := &e.served().Operation; r.Unread || e.a.metering && (op.Metered || op.Charged) {
 			// Something was consumed; what, is known only where an interceptor got an
 			// answer that it did not pass on.
 			e.charge(m.UsageReported && m.Outcome != OutcomeUnknown)

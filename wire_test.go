@@ -277,6 +277,25 @@ func TestTrailers(t *testing.T) {
 	}
 }
 
+// What providers charge for and nobody here reads is not free.
+func TestChargedIsNotFree(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string]llmproxy.CostState{
+		"/v1/audio/transcriptions":        llmproxy.CostUnpriced,
+		"/openai/v1/audio/transcriptions": llmproxy.CostUnpriced,
+		"/v1/files":                       llmproxy.CostFree,
+	} {
+		r := newRigBehind(t, func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			_, _ = io.WriteString(w, "{}")
+		})
+		_ = r.post(path, "--x--\r\n", "Content-Type", "multipart/form-data; boundary=x")
+		if rec := r.record(); rec.CostState != want || rec.UsageSource != llmproxy.UsageNone {
+			t.Errorf("%s: record %+v", path, rec)
+		}
+	}
+}
+
 // "/" finds the API by the body; probes of it are answered.
 func TestRoot(t *testing.T) {
 	t.Parallel()
