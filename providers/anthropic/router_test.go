@@ -1,16 +1,13 @@
 package anthropic_test
 
 import (
-	"context"
-	"io"
 	"net/http"
-	"net/http/httptest"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/llmproxy/llmproxy"
 	"github.com/llmproxy/llmproxy/providers/anthropic"
+	"github.com/llmproxy/llmproxy/providers/internal/provider/providertest"
 )
 
 const (
@@ -18,141 +15,22 @@ const (
 	clientKey   = "sk-ant-client"
 )
 
-// rig is a gateway in front of one server that stands for Anthropic.
-type rig struct {
-	t       *testing.T
-	gateway string
-	records chan llmproxy.Record
-	calls   chan call // each, as it arrives
-	answer  func(w http.ResponseWriter, r *http.Request)
-	client  *http.Client
-}
-
-// call is what reached the provider.
-type call struct {
-	method, uri, body string
-	header            http.Header
-}
-
-// newRig starts both; the base URL of c is the server's. answer is called for every
-// request that reaches it.
-func newRig(t *testing.T, c anthropic.Config, answer http.HandlerFunc) *rig {
+// newRig returns a gateway in front of Anthropic's service, and a client with a key.
+func newRig(t *testing.T, c anthropic.Config) *providertest.Rig {
 	t.Helper()
-	r := &rig{t: t, records: make(chan llmproxy.Record, 8), calls: make(chan call, 8), answer: answer}
-	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		body, _ := io.ReadAll(req.Body)
-		r.calls <- call{req.Method, req.URL.RequestURI(), string(body), req.Header.Clone()}
-		answer(w, req)
-	}))
-	t.Cleanup(upstream.Close)
-	c.BaseURL = upstream.URL + "/v1/"
-	p, err := anthropic.New(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	router := llmproxy.NewAutoRouter(llmproxy.WithProvider(p), llmproxy.WithRecorder(recorder(r.records)))
-	gateway := httptest.NewServer(router)
-	t.Cleanup(gateway.Close)
-	r.gateway = gateway.URL
-	transport := &http.Transport{DisableCompression: true}
-	t.Cleanup(transport.CloseIdleConnections)
-	r.client = &http.Client{Transport: transport}
+	r := providertest.New(t, func(baseURL string) (*llmproxy.BaseProvider, error) {
+		c.BaseURL = baseURL + "/v1/"
+		return anthropic.New(c)
+	})
+	r.Client = http.Header{"X-Api-Key": {clientKey}}
 	return r
 }
 
-// recorder sends each record into a channel.
-type recorder chan llmproxy.Record
-
-func (r recorder) Begin(context.Context, *llmproxy.Record) error { return nil }
-
-func (r recorder) Record(_ context.Context, rec *llmproxy.Record) error {
-	r <- *rec
-	return nil
-}
-
-// reply is what a client received.
-type reply struct {
-	status  int
-	header  http.Header
-	body    string
-	trailer http.Header
-	err     error // of reading the body
-}
-
-// do sends a request as clients of Anthropic do; fields are name, value, name, value ….
-func (r *rig) do(method, path, body string, fields ...string) reply {
-	r.t.Helper()
-	req, err := http.NewRequestWithContext(r.t.Context(), method, r.gateway+path, strings.NewReader(body))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("X-Api-Key", clientKey)
-	for i := 0; i < len(fields); i += 2 {
-		req.Header.Set(fields[i], fields[i+1])
-	}
-	resp, err := r.client.Do(req)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	got, err := io.ReadAll(resp.Body)
-	return reply{resp.StatusCode, resp.Header, string(got), resp.Trailer, err}
-}
-
-// record returns the next record.
-func (r *rig) record() llmproxy.Record {
-	r.t.Helper()
-	select {
-	case rec := <-r.records:
-		return rec
-	case <-r.t.Context().Done():
-		r.t.Fatal("no record came")
-		panic("unreachable")
-	}
-}
-
-// called returns what reached the provider next.
-func (r *rig) called() call {
-	r.t.Helper()
-	select {
-	case c := <-r.calls:
-		return c
-	case <-r.t.Context().Done():
-		r.t.Fatal("nothing reached the provider")
-		panic("unreachable")
-	}
-}
-
-// uncalled checks that nothing reached the provider.
-func (r *rig) uncalled() {
-	r.t.Helper()
-	select {
-	case c := <-r.calls:
-		r.t.Errorf("the provider received %s %s", c.method, c.uri)
-	default:
-	}
-}
-
-// cut writes text in pieces of odd sizes: primes, so that they fall into line ends, UTF-8
-// and JSON alike.
-func cut(w http.ResponseWriter, text string) {
-	for i := 0; text != ""; i++ {
-		n := min([]int{1, 7, 131, 3, 1021, 61, 4099}[i%7], len(text))
-		_, _ = io.WriteString(w, text[:n])
-		text = text[n:]
-		_ = http.NewResponseController(w).Flush()
-	}
-}
-
-// sends returns a handler that answers with text.
-func sends(status int, contentType, text string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", contentType)
-		w.Header().Set("Request-Id", "req_1")
-		w.WriteHeader(status)
-		cut(w, text)
-	}
+// answering returns r, whose service answers with text from now on, and with the
+// identifier of a request.
+func answering(r *providertest.Rig, status int, contentType, text string) *providertest.Rig {
+	r.Answers(status, map[string]string{"Content-Type": contentType, "Request-Id": "req_1"}, text)
+	return r
 }
 
 const (
@@ -183,28 +61,28 @@ func TestPaths(t *testing.T) {
 		{"/anthropic/v1/messages?beta=true", "claude-sonnet-5", "/v1/messages?beta=true"},
 		{"/anthropic/v1/messages", "anthropic/claude-sonnet-5", "/v1/messages"}, // never cut on a mount
 	} {
-		r := newRig(t, anthropic.Config{APIKey: providerKey}, sends(200, sse, started+content+finished))
+		r := answering(newRig(t, anthropic.Config{APIKey: providerKey}), 200, sse, started+content+finished)
 		sent := strings.Replace(request, "claude-sonnet-5", tt.model, 1)
 		want := sent
 		if !strings.HasPrefix(tt.path, "/anthropic") {
 			want = strings.Replace(sent, "anthropic/", "", 1)
 		}
-		got := r.do("POST", tt.path, sent)
-		if got.status != 200 || got.body != started+content+finished || got.err != nil {
-			t.Errorf("%s, %s: got %d %q, %v", tt.path, tt.model, got.status, got.body, got.err)
+		got := r.Post(tt.path, sent)
+		if a := got.Reply; a.Status != 200 || a.Body != started+content+finished || a.Err != nil {
+			t.Errorf("%s, %s: got %d %q, %v", tt.path, tt.model, a.Status, a.Body, a.Err)
 		}
-		if c := r.called(); c.uri != tt.want || c.body != want {
-			t.Errorf("%s, %s: the provider received %s at %s", tt.path, tt.model, c.body, c.uri)
+		if c := got.Call; c.URI != tt.want || c.Body != want {
+			t.Errorf("%s, %s: the provider received %s at %s", tt.path, tt.model, c.Body, c.URI)
 		}
-		rec := r.record()
+		rec := got.Record
 		if rec.Outcome != llmproxy.OutcomeCompleted || rec.UsageSource != llmproxy.UsageProvider || rec.Usage != usage(15) ||
 			rec.API != llmproxy.APIMessages || rec.Transport != llmproxy.TransportSSE || rec.Provider != "anthropic" ||
 			rec.ModelRequested != tt.model || rec.Model != "claude-sonnet-5" || rec.ResponseID != "msg_1" ||
 			rec.FinishReason != "end_turn" || rec.ServiceTier != "standard" || rec.ProviderRequestID != "req_1" {
 			t.Errorf("%s, %s: the record is %+v", tt.path, tt.model, rec)
 		}
-		if got.trailer.Get("X-Gateway-Prompt-Tokens") != "2003" || got.trailer.Get("X-Gateway-Completion-Tokens") != "15" {
-			t.Errorf("%s, %s: trailers %v", tt.path, tt.model, got.trailer)
+		if trailer := got.Reply.Trailer; trailer.Get("X-Gateway-Prompt-Tokens") != "2003" || trailer.Get("X-Gateway-Completion-Tokens") != "15" {
+			t.Errorf("%s, %s: trailers %v", tt.path, tt.model, trailer)
 		}
 	}
 }
@@ -215,13 +93,13 @@ func TestHeaders(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		config anthropic.Config
-		fields []string
+		client http.Header
 		want   map[string]string // "" for a field that must not be there
 	}{
 		{
 			"our key",
 			anthropic.Config{APIKey: providerKey},
-			[]string{"anthropic-version", "2026-10-21", "anthropic-beta", "context-1m-2025-08-07,unknown-2030-01-01", "Cookie", clientKey},
+			http.Header{"Anthropic-Version": {"2026-10-21"}, "Anthropic-Beta": {"context-1m-2025-08-07,unknown-2030-01-01"}, "Cookie": {clientKey}},
 			map[string]string{
 				"X-Api-Key": providerKey, "Authorization": "", "Cookie": "",
 				"Anthropic-Version": "2026-10-21", "Anthropic-Beta": "context-1m-2025-08-07,unknown-2030-01-01",
@@ -230,7 +108,7 @@ func TestHeaders(t *testing.T) {
 		{
 			"our key in place of a bearer",
 			anthropic.Config{APIKey: providerKey},
-			[]string{"X-Api-Key", "", "Authorization", "Bearer " + clientKey, "anthropic-version", "2023-06-01"},
+			http.Header{"X-Api-Key": {""}, "Authorization": {"Bearer " + clientKey}, "Anthropic-Version": {"2023-06-01"}},
 			map[string]string{"X-Api-Key": providerKey, "Authorization": "", "Anthropic-Version": "2023-06-01"},
 		},
 		{
@@ -248,23 +126,22 @@ func TestHeaders(t *testing.T) {
 		{
 			"the client's bearer",
 			anthropic.Config{ClientKeys: true},
-			[]string{"X-Api-Key", "", "Authorization", "Bearer " + clientKey},
+			http.Header{"X-Api-Key": {""}, "Authorization": {"Bearer " + clientKey}},
 			map[string]string{"X-Api-Key": "", "Authorization": "Bearer " + clientKey, "Anthropic-Version": "2023-06-01"},
 		},
 	} {
-		r := newRig(t, tt.config, sends(200, "application/json", message))
+		r := answering(newRig(t, tt.config), 200, "application/json", message)
 		for _, path := range []string{"/v1/messages", "/anthropic/v1/messages?beta=true"} {
-			got := r.do("POST", path, request, tt.fields...)
-			if got.status != 200 || got.body != message || got.header.Get("X-Gateway-Prompt-Tokens") != "2003" || got.header.Get("Request-Id") != "req_1" {
-				t.Errorf("%s, %s: got %d %s %v", tt.name, path, got.status, got.body, got.header)
+			got := r.Do("POST", path, request, tt.client)
+			if a := got.Reply; a.Status != 200 || a.Body != message || a.Header.Get("X-Gateway-Prompt-Tokens") != "2003" || a.Header.Get("Request-Id") != "req_1" {
+				t.Errorf("%s, %s: got %d %s %v", tt.name, path, a.Status, a.Body, a.Header)
 			}
-			c := r.called()
 			for name, want := range tt.want {
-				if have := strings.Join(c.header.Values(name), "|"); have != want {
+				if have := strings.Join(got.Call.Header.Values(name), "|"); have != want {
 					t.Errorf("%s, %s: %s is %q, want %q", tt.name, path, name, have, want)
 				}
 			}
-			if rec := r.record(); rec.Usage != usage(15) || rec.UsageSource != llmproxy.UsageProvider {
+			if rec := got.Record; rec.Usage != usage(15) || rec.UsageSource != llmproxy.UsageProvider {
 				t.Errorf("%s, %s: the record is %+v", tt.name, path, rec)
 			}
 		}
@@ -275,12 +152,12 @@ func TestHeaders(t *testing.T) {
 // then is on the record.
 func TestErrorInTheStream(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, anthropic.Config{APIKey: providerKey}, sends(200, sse, started+content+broken))
-	got := r.do("POST", "/v1/messages", request)
-	if got.status != 200 || got.body != started+content+broken || got.err != nil {
-		t.Errorf("got %d %q, %v", got.status, got.body, got.err)
+	r := answering(newRig(t, anthropic.Config{APIKey: providerKey}), 200, sse, started+content+broken)
+	got := r.Post("/v1/messages", request)
+	if a := got.Reply; a.Status != 200 || a.Body != started+content+broken || a.Err != nil {
+		t.Errorf("got %d %q, %v", a.Status, a.Body, a.Err)
 	}
-	rec := r.record()
+	rec := got.Record
 	if rec.Status != 200 || rec.Outcome != llmproxy.OutcomeFailed || rec.Usage != usage(1) || rec.UsageSource != llmproxy.UsageProvider {
 		t.Errorf("the record is %+v", rec)
 	}
@@ -293,17 +170,18 @@ func TestErrorInTheStream(t *testing.T) {
 // that does not end well.
 func TestBrokenStream(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, anthropic.Config{APIKey: providerKey}, func(w http.ResponseWriter, _ *http.Request) {
+	r := newRig(t, anthropic.Config{APIKey: providerKey})
+	r.AnswersWith(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", sse)
-		cut(w, started+content)
+		providertest.Cut(w, started+content)
 		panic(http.ErrAbortHandler)
 	})
-	got := r.do("POST", "/v1/messages", request)
-	rest, whole := strings.CutPrefix(got.body, started+content)
-	if got.status != 200 || !whole || got.err == nil || !strings.HasPrefix(rest, "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"") {
-		t.Errorf("got %d %q, %v", got.status, rest, got.err)
+	got := r.Post("/v1/messages", request)
+	rest, whole := strings.CutPrefix(got.Reply.Body, started+content)
+	if got.Reply.Status != 200 || !whole || got.Reply.Err == nil || !strings.HasPrefix(rest, "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"") {
+		t.Errorf("got %d %q, %v", got.Reply.Status, rest, got.Reply.Err)
 	}
-	rec := r.record()
+	rec := got.Record
 	if rec.Outcome != llmproxy.OutcomeError || rec.Usage != usage(1) || rec.UsageSource != llmproxy.UsagePartial {
 		t.Errorf("the record is %+v", rec)
 	}
@@ -325,24 +203,25 @@ func TestProviderErrors(t *testing.T) {
 		{529, "overloaded_error"},
 	} {
 		body := `{"type":"error","error":{"type":"` + tt.kind + `","message":"in its own words"},"request_id":"req_1"}`
-		r := newRig(t, anthropic.Config{APIKey: providerKey}, func(w http.ResponseWriter, req *http.Request) {
-			w.Header().Set("Retry-After", "7")
-			w.Header().Set("X-Should-Retry", "true")
-			w.Header().Set("Anthropic-Ratelimit-Tokens-Remaining", "0")
-			sends(tt.status, "application/json", body)(w, req)
-		})
+		r := newRig(t, anthropic.Config{APIKey: providerKey})
+		r.Answers(tt.status, map[string]string{
+			"Content-Type": "application/json", "Request-Id": "req_1",
+			"Retry-After": "7", "X-Should-Retry": "true", "Anthropic-Ratelimit-Tokens-Remaining": "0",
+		}, body)
 		for _, path := range []string{"/v1/messages", "/anthropic/v1/messages"} {
-			got := r.do("POST", path, request)
-			if got.status != tt.status || got.body != body || got.header.Get("Retry-After") != "7" ||
-				got.header.Get("X-Should-Retry") != "true" || got.header.Get("Anthropic-Ratelimit-Tokens-Remaining") != "0" {
-				t.Errorf("%d: got %d %s %v", tt.status, got.status, got.body, got.header)
+			got := r.Post(path, request)
+			if a := got.Reply; a.Status != tt.status || a.Body != body || a.Header.Get("Retry-After") != "7" ||
+				a.Header.Get("X-Should-Retry") != "true" || a.Header.Get("Anthropic-Ratelimit-Tokens-Remaining") != "0" {
+				t.Errorf("%d: got %d %s %v", tt.status, a.Status, a.Body, a.Header)
 			}
-			rec := r.record()
+			rec := got.Record
 			if rec.Status != tt.status || rec.Outcome != llmproxy.OutcomeError || rec.UsageSource != llmproxy.UsageNone ||
 				rec.CostState != llmproxy.CostFree || rec.Error == nil || *rec.Error != (llmproxy.RecordError{Type: tt.kind}) {
 				t.Errorf("%d: the record is %+v, %+v", tt.status, rec, rec.Error)
 			}
-			r.called()
+			if got.Call.Body != request {
+				t.Errorf("%d: the provider received %s", tt.status, got.Call.Body)
+			}
 		}
 	}
 }
@@ -352,35 +231,35 @@ func TestProviderErrors(t *testing.T) {
 func TestRejectedKeys(t *testing.T) {
 	t.Parallel()
 	const body = `{"type":"error","error":{"type":"authentication_error","message":"invalid x-api-key"}}`
-	r := newRig(t, anthropic.Config{APIKey: providerKey}, sends(401, "application/json", body))
-	got := r.do("POST", "/v1/messages", request)
-	if got.status != 502 || !strings.HasPrefix(got.body, `{"type":"error","error":{"type":"api_error","message":"`) || strings.Contains(got.body, "invalid x-api-key") {
-		t.Errorf("our key: got %d %s", got.status, got.body)
+	r := answering(newRig(t, anthropic.Config{APIKey: providerKey}), 401, "application/json", body)
+	got := r.Post("/v1/messages", request).Reply
+	if got.Status != 502 || !strings.HasPrefix(got.Body, `{"type":"error","error":{"type":"api_error","message":"`) || strings.Contains(got.Body, "invalid x-api-key") {
+		t.Errorf("our key: got %d %s", got.Status, got.Body)
 	}
-	r = newRig(t, anthropic.Config{ClientKeys: true}, sends(401, "application/json", body))
-	got = r.do("POST", "/v1/messages", request)
-	if got.status != 401 || got.body != body {
-		t.Errorf("the client's key: got %d %s", got.status, got.body)
+	r = answering(newRig(t, anthropic.Config{ClientKeys: true}), 401, "application/json", body)
+	got = r.Post("/v1/messages", request).Reply
+	if got.Status != 401 || got.Body != body {
+		t.Errorf("the client's key: got %d %s", got.Status, got.Body)
 	}
 }
 
 // Counting tokens is free, and its answer no usage.
 func TestCountTokens(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, anthropic.Config{APIKey: providerKey}, sends(200, "application/json", `{"input_tokens":671}`))
+	r := answering(newRig(t, anthropic.Config{APIKey: providerKey}), 200, "application/json", `{"input_tokens":671}`)
 	for path, want := range map[string]string{
 		"/v1/messages/count_tokens?beta=true":           "/v1/messages/count_tokens?beta=true",
 		"/messages/count_tokens":                        "/v1/messages/count_tokens",
 		"/anthropic/v1/messages/count_tokens?beta=true": "/v1/messages/count_tokens?beta=true",
 	} {
-		got := r.do("POST", path, request)
-		if got.status != 200 || got.body != `{"input_tokens":671}` || got.header.Get("X-Gateway-Prompt-Tokens") != "" {
-			t.Errorf("%s: got %d %s %v", path, got.status, got.body, got.header)
+		got := r.Post(path, request)
+		if a := got.Reply; a.Status != 200 || a.Body != `{"input_tokens":671}` || a.Header.Get("X-Gateway-Prompt-Tokens") != "" {
+			t.Errorf("%s: got %d %s %v", path, a.Status, a.Body, a.Header)
 		}
-		if c := r.called(); c.uri != want || c.body != request || c.header.Get("X-Api-Key") != providerKey {
+		if c := got.Call; c.URI != want || c.Body != request || c.Header.Get("X-Api-Key") != providerKey {
 			t.Errorf("%s: the provider received %+v", path, c)
 		}
-		rec := r.record()
+		rec := got.Record
 		if rec.Outcome != llmproxy.OutcomeCompleted || rec.UsageSource != llmproxy.UsageNone || rec.CostState != llmproxy.CostFree || rec.Usage != (llmproxy.Usage{}) {
 			t.Errorf("%s: the record is %+v", path, rec)
 		}
@@ -391,7 +270,7 @@ func TestCountTokens(t *testing.T) {
 func TestOtherEndpoints(t *testing.T) {
 	t.Parallel()
 	const list = `{"data":[{"type":"model","id":"claude-sonnet-5"}],"has_more":false}`
-	r := newRig(t, anthropic.Config{APIKey: providerKey}, sends(200, "application/json", list))
+	r := answering(newRig(t, anthropic.Config{APIKey: providerKey}), 200, "application/json", list)
 	for _, tt := range []struct{ method, path, body, want string }{
 		{"GET", "/v1/models?limit=5", "", "/v1/models?limit=5"},
 		{"GET", "/v1/models/claude-sonnet-5", "", "/v1/models/claude-sonnet-5"},
@@ -402,15 +281,15 @@ func TestOtherEndpoints(t *testing.T) {
 		{"DELETE", "/anthropic/v1/files/file_1", "", "/v1/files/file_1"},
 		{"POST", "/anthropic/v1/anything/new?x=1", `[ 1.0 ]`, "/v1/anything/new?x=1"},
 	} {
-		got := r.do(tt.method, tt.path, tt.body)
-		if got.status != 200 || got.body != list {
-			t.Errorf("%s: got %d %s", tt.path, got.status, got.body)
+		got := r.Do(tt.method, tt.path, tt.body, nil)
+		if got.Reply.Status != 200 || got.Reply.Body != list {
+			t.Errorf("%s: got %d %s", tt.path, got.Reply.Status, got.Reply.Body)
 		}
-		c := r.called()
-		if c.method != tt.method || c.uri != tt.want || c.body != tt.body || c.header.Get("X-Api-Key") != providerKey || c.header.Get("Anthropic-Version") != "2023-06-01" {
+		c := got.Call
+		if c.Method != tt.method || c.URI != tt.want || c.Body != tt.body || c.Header.Get("X-Api-Key") != providerKey || c.Header.Get("Anthropic-Version") != "2023-06-01" {
 			t.Errorf("%s: the provider received %+v", tt.path, c)
 		}
-		if rec := r.record(); rec.UsageSource != llmproxy.UsageNone || rec.CostState != llmproxy.CostFree || rec.Outcome != llmproxy.OutcomeCompleted {
+		if rec := got.Record; rec.UsageSource != llmproxy.UsageNone || rec.CostState != llmproxy.CostFree || rec.Outcome != llmproxy.OutcomeCompleted {
 			t.Errorf("%s: the record is %+v", tt.path, rec)
 		}
 	}
@@ -419,28 +298,30 @@ func TestOtherEndpoints(t *testing.T) {
 // What the gateway refuses on Anthropic's paths, it refuses in Anthropic's words.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, anthropic.Config{APIKey: providerKey}, sends(200, "application/json", message))
+	r := answering(newRig(t, anthropic.Config{APIKey: providerKey}), 200, "application/json", message)
 	for _, tt := range []struct {
 		name, path, body string
-		fields           []string
+		client           http.Header
 		status           int
 		kind             string
 	}{
 		{"not JSON", "/v1/messages", `{"model":`, nil, 400, "invalid_request_error"},
 		{"a model twice", "/v1/messages?beta=true", `{"model":"claude-1","model":"claude-2"}`, nil, 400, "invalid_request_error"},
 		{"a model twice, on the mount", "/anthropic/v1/messages", `{"model":"claude-1","model":"claude-2"}`, nil, 400, "invalid_request_error"},
-		{"an unknown provider", "/v1/messages", request, []string{"X-Provider", "nobody"}, 404, "not_found_error"},
-		{"a coding that is not known", "/v1/messages/count_tokens", request, []string{"Content-Encoding", "x-own"}, 415, "invalid_request_error"},
+		{"an unknown provider", "/v1/messages", request, http.Header{"X-Provider": {"nobody"}}, 404, "not_found_error"},
+		{"a coding that is not known", "/v1/messages/count_tokens", request, http.Header{"Content-Encoding": {"x-own"}}, 415, "invalid_request_error"},
 	} {
-		got := r.do("POST", tt.path, tt.body, tt.fields...)
-		if got.status != tt.status || !strings.HasPrefix(got.body, `{"type":"error","error":{"type":"`+tt.kind+`","message":"`) {
-			t.Errorf("%s: got %d %s, want %d %s", tt.name, got.status, got.body, tt.status, tt.kind)
+		got := r.Do("POST", tt.path, tt.body, tt.client)
+		if a := got.Reply; a.Status != tt.status || !strings.HasPrefix(a.Body, `{"type":"error","error":{"type":"`+tt.kind+`","message":"`) {
+			t.Errorf("%s: got %d %s, want %d %s", tt.name, a.Status, a.Body, tt.status, tt.kind)
 		}
-		if rec := r.record(); rec.Outcome != llmproxy.OutcomeRejected || rec.UsageSource != llmproxy.UsageNone || rec.Status != tt.status {
+		if got.Call.Method != "" {
+			t.Errorf("%s: the provider received %s %s", tt.name, got.Call.Method, got.Call.URI)
+		}
+		if rec := got.Record; rec.Outcome != llmproxy.OutcomeRejected || rec.UsageSource != llmproxy.UsageNone || rec.Status != tt.status {
 			t.Errorf("%s: the record is %+v", tt.name, rec)
 		}
 	}
-	r.uncalled()
 }
 
 // A request in another dialect is refused in that one, but for the mount: what Anthropic
@@ -448,15 +329,14 @@ func TestRefusals(t *testing.T) {
 func TestOtherDialects(t *testing.T) {
 	t.Parallel()
 	const chat = `{"model":"claude-sonnet-5","messages":[]}`
-	r := newRig(t, anthropic.Config{APIKey: providerKey}, sends(200, "application/json", message))
-	got := r.do("POST", "/v1/chat/completions", chat)
-	if got.status != 400 || !strings.Contains(got.body, `"code":"unsupported_api"`) {
-		t.Errorf("got %d %s", got.status, got.body)
+	r := answering(newRig(t, anthropic.Config{APIKey: providerKey}), 200, "application/json", message)
+	got := r.Post("/v1/chat/completions", chat)
+	if got.Reply.Status != 400 || !strings.Contains(got.Reply.Body, `"code":"unsupported_api"`) || got.Call.Method != "" {
+		t.Errorf("got %d %s; the provider received %+v", got.Reply.Status, got.Reply.Body, got.Call)
 	}
-	r.uncalled()
-	got = r.do("POST", "/anthropic/v1/chat/completions", chat)
-	if c := r.called(); got.status != 200 || got.body != message || c.uri != "/v1/chat/completions" || c.body != chat {
-		t.Errorf("on the mount: got %d %s; the provider received %s at %s", got.status, got.body, c.body, c.uri)
+	got = r.Post("/anthropic/v1/chat/completions", chat)
+	if a, c := got.Reply, got.Call; a.Status != 200 || a.Body != message || c.URI != "/v1/chat/completions" || c.Body != chat {
+		t.Errorf("on the mount: got %d %s; the provider received %s at %s", a.Status, a.Body, c.Body, c.URI)
 	}
 }
 
@@ -469,27 +349,13 @@ func TestLifetimesOfAStream(t *testing.T) {
 		grown    = "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"input_tokens\":5,\"cache_creation_input_tokens\":3000,\"output_tokens\":15}}\n\n"
 		complete = start + grown + "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
 	)
-	r := newRig(t, anthropic.Config{APIKey: providerKey}, sends(200, sse, complete))
+	r := answering(newRig(t, anthropic.Config{APIKey: providerKey}), 200, sse, complete)
 	for body, want := range map[string]llmproxy.Usage{
 		marked:  {PromptTokens: 3005, CompletionTokens: 15, CacheWrite1h: 3000},
 		request: {PromptTokens: 3005, CompletionTokens: 15, CacheWrite: 1000, CacheWrite1h: 2000},
 	} {
-		r.do("POST", "/v1/messages", body)
-		if rec := r.record(); rec.Usage != want {
+		if rec := r.Post("/v1/messages", body).Record; rec.Usage != want {
 			t.Errorf("%s: got %+v, want %+v", body, rec.Usage, want)
 		}
 	}
-}
-
-// counted checks the token counts that the client was given.
-func counted(got reply, rec *llmproxy.Record) bool {
-	from := got.header
-	if strings.HasPrefix(got.header.Get("Content-Type"), "text/event-stream") {
-		from = got.trailer
-	}
-	in, out := "", ""
-	if rec.UsageSource == llmproxy.UsageProvider {
-		in, out = strconv.FormatInt(rec.Usage.PromptTokens, 10), strconv.FormatInt(rec.Usage.CompletionTokens, 10)
-	}
-	return from.Get("X-Gateway-Prompt-Tokens") == in && from.Get("X-Gateway-Completion-Tokens") == out
 }
