@@ -235,8 +235,7 @@ func TestFaults(t *testing.T) {
 			faults{wantName, wantURL, wantKey, "timeout: is negative", "auth_token: only one of api_key and auth_token can be sent"},
 		},
 	} {
-		p, err := anthropic.New(tt.config)
-		providertest.Faults(t, tt.name, p, err, tt.want, canary)
+		providertest.Faults(t, tt.name, anthropic.New, tt.config, tt.want, canary)
 	}
 }
 

@@ -1,13 +1,9 @@
 package azure_test
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -15,6 +11,7 @@ import (
 
 	"github.com/llmproxy/llmproxy"
 	"github.com/llmproxy/llmproxy/providers/azure"
+	"github.com/llmproxy/llmproxy/providers/internal/provider/providertest"
 )
 
 // canary is a secret; no output may have it.
@@ -131,28 +128,7 @@ func TestFaults(t *testing.T) {
 			},
 		},
 	} {
-		p, err := azure.New(tt.config)
-		if p != nil || err == nil {
-			t.Errorf("%s: got a provider, want faults", tt.name)
-			continue
-		}
-		if strings.Contains(err.Error(), canary) {
-			t.Errorf("%s: the error shows a secret: %v", tt.name, err)
-		}
-		var got faults
-		for _, err := range err.(interface{ Unwrap() []error }).Unwrap() {
-			e, ok := errors.AsType[*azure.FieldError](err)
-			if !ok {
-				t.Errorf("%s: %T, want a *FieldError", tt.name, err)
-				continue
-			}
-			got = append(got, e.Field+": "+e.Problem)
-		}
-		slices.Sort(got)
-		slices.Sort(tt.want)
-		if !slices.Equal(got, tt.want) {
-			t.Errorf("%s: got\n\t%s\nwant\n\t%s", tt.name, strings.Join(got, "\n\t"), strings.Join(tt.want, "\n\t"))
-		}
+		providertest.Faults(t, tt.name, azure.New, tt.config, tt.want, canary)
 	}
 }
 
@@ -169,18 +145,7 @@ func TestSecretsStayIn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for name, v := range map[string]any{
-			"config": c, "its address": &c, "list": []azure.Config{c}, "provider": p, "parts": *p, "enricher": p.Enricher, "URLs": p.URLs,
-		} {
-			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d"} {
-				if out := fmt.Sprintf(verb, v); strings.Contains(out, canary) {
-					t.Errorf("%s, %s shows the secret", name, verb)
-				}
-			}
-			if out, _ := json.Marshal(v); strings.Contains(string(out), canary) { // a provider has functions, which JSON refuses
-				t.Errorf("JSON of the %s shows the secret", name)
-			}
-		}
+		providertest.HidesAll(t, c, p, canary)
 		if got, want := c.String(), "provider azure (azure)"; got != want {
 			t.Errorf("String: got %s, want %s", got, want)
 		}

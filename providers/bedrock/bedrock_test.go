@@ -1,15 +1,10 @@
 package bedrock_test
 
 import (
-	"bytes"
-	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -17,6 +12,7 @@ import (
 
 	"github.com/llmproxy/llmproxy"
 	"github.com/llmproxy/llmproxy/providers/bedrock"
+	"github.com/llmproxy/llmproxy/providers/internal/provider/providertest"
 	"github.com/llmproxy/llmproxy/wire"
 )
 
@@ -145,11 +141,10 @@ func TestModels(t *testing.T) {
 		"claude-sonnet-4-5": false, "gpt-4.1": false, "qwen3-32b": false, "mistral-large": false, "google/gemma-3": false, "us.x": false,
 	} {
 		body, _ := json.Marshal(map[string]string{"model": model})
-		got, _ := g.send("POST", "/v1/chat/completions", string(body), nil)
-		if found := got.host != "fallback"; found != want || got.uri == "" {
+		got := g.Do("POST", "/v1/chat/completions", string(body), nil).Call
+		if found := got.Host != "fallback"; found != want || got.URI == "" {
 			t.Errorf("%s: Bedrock's is %v, want %v", model, found, want)
 		}
-		g.record()
 	}
 }
 
@@ -188,25 +183,7 @@ func TestFaults(t *testing.T) {
 			},
 		},
 	} {
-		_, err := bedrock.New(tt.config)
-		if err == nil {
-			t.Errorf("%s: no fault is found", name)
-			continue
-		}
-		if strings.Contains(err.Error(), secret) {
-			t.Errorf("%s: the error shows a secret: %v", name, err)
-		}
-		var got []string
-		for _, line := range strings.Split(err.Error(), "\n") {
-			got = append(got, strings.TrimPrefix(line, "provider "+cmp.Or(tt.config.Name, bedrock.Type)+": "))
-		}
-		slices.Sort(got)
-		if !slices.Equal(got, tt.want) {
-			t.Errorf("%s: got\n\t%s\nwant\n\t%s", name, strings.Join(got, "\n\t"), strings.Join(tt.want, "\n\t"))
-		}
-		if _, ok := errors.AsType[*bedrock.FieldError](err); !ok {
-			t.Errorf("%s: %T holds no *FieldError", name, err)
-		}
+		providertest.Faults(t, name, bedrock.New, tt.config, tt.want, secret)
 	}
 }
 
@@ -250,24 +227,7 @@ func TestSecretsStayIn(t *testing.T) {
 		if err := p.Enrich(r, &llmproxy.Exchange{}); err != nil {
 			t.Fatal(err)
 		}
-		for name, v := range map[string]any{
-			"config": c, "config's address": &c, "nested": map[string]any{"c": []bedrock.Config{c}, "p": p, "e": p.Enricher},
-			"provider": p, "what the provider points to": *p, "enricher": p.Enricher, "URLs": p.URLs,
-		} {
-			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
-				out := fmt.Sprintf(verb, v)
-				if strings.Contains(out, canary) || strings.Contains(out, fmt.Sprintf("%x", canary)) {
-					t.Errorf("%s, %s shows the secret", name, verb)
-				}
-			}
-			out, _ := json.Marshal(v) // a provider has functions, which JSON refuses
-			var text, encoded bytes.Buffer
-			slog.New(slog.NewTextHandler(&text, nil)).Info("m", "v", v)
-			slog.New(slog.NewJSONHandler(&encoded, nil)).Info("m", "v", v)
-			if s := string(out) + text.String() + encoded.String(); strings.Contains(s, canary) {
-				t.Errorf("an encoding of the %s shows the secret", name)
-			}
-		}
+		providertest.HidesAll(t, c, p, canary)
 		if got, want := c.String(), "provider mine (bedrock)"; got != want {
 			t.Errorf("String: got %s, want %s", got, want)
 		}

@@ -1,71 +1,16 @@
 package bedrock_test
 
 import (
-	"bufio"
-	"encoding/base64"
-	"encoding/json"
-	"errors"
-	"io/fs"
 	"net/http"
-	"os"
 	"path"
 	"strings"
 	"testing"
 
 	"github.com/llmproxy/llmproxy"
-	"github.com/llmproxy/llmproxy/dialect/dialecttest"
 	"github.com/llmproxy/llmproxy/providers/bedrock"
+	"github.com/llmproxy/llmproxy/providers/internal/provider/providertest"
 	"github.com/llmproxy/llmproxy/wire"
 )
-
-// recording is a recorded exchange of another client with Bedrock.
-type recording struct {
-	ID, Path, Request, Response, Encoding string
-	Status                                int
-	Headers                               map[string]string
-	opinion                               dialecttest.Opinion
-}
-
-// answer returns the body as it was received.
-func (r recording) answer(t *testing.T) string {
-	t.Helper()
-	if r.Encoding != "base64" {
-		return r.Response
-	}
-	body, err := base64.StdEncoding.DecodeString(r.Response)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(body)
-}
-
-func recordings(t *testing.T) (all []recording) {
-	t.Helper()
-	opinions := map[string]dialecttest.Opinion{}
-	dialecttest.Recordings(t, "../..", "bedrock", func(r dialecttest.Recording) { opinions[r.ID] = r.Want })
-	f, err := os.Open("../../../shared/recordings/bedrock.jsonl")
-	if errors.Is(err, fs.ErrNotExist) {
-		t.Skipf("no recordings beside the repository: %v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, 64<<20)
-	for lines.Scan() {
-		var r recording
-		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
-			t.Fatal(err)
-		}
-		r.opinion = opinions[r.ID]
-		all = append(all, r)
-	}
-	if err := lines.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return all
-}
 
 // unreported are recordings of answers that say nothing, or not all, of what they used.
 var unreported = map[string]string{
@@ -78,7 +23,7 @@ var unreported = map[string]string{
 // mount, by its path alone, and with a prefix on the model.
 func TestRecordings(t *testing.T) {
 	t.Parallel()
-	all := recordings(t)
+	all := providertest.Recordings(t, "bedrock")
 	if len(all) != 85 {
 		t.Errorf("%d recordings, want 85", len(all))
 	}
@@ -86,41 +31,25 @@ func TestRecordings(t *testing.T) {
 	other := &llmproxy.BaseProvider{ID: "other", Speaks: map[llmproxy.APIType]llmproxy.API{llmproxy.APIConverse: {}, llmproxy.APIInvokeModel: {}}}
 	g := newRig(t, bedrock.Config{AccessKeyID: ourKey, SecretAccessKey: ourSecret, SessionToken: ourSession}, llmproxy.WithProvider(other))
 	for _, r := range all {
-		want := r.answer(t)
-		header := http.Header{}
-		for name, value := range r.Headers {
-			header.Set(name, value)
-		}
-		g.answers(r.Status, header, want)
-		for way, target := range map[string]string{
-			"mount": "/bedrock" + r.Path, "path": r.Path, "prefix": strings.Replace(r.Path, "/model/", "/model/bedrock%2F", 1),
+		for _, way := range []providertest.Way{
+			{Name: "by mount", Target: "/bedrock" + r.Path, Body: r.Request},
+			{Name: "by path", Target: r.Path, Body: r.Request},
+			{
+				Name: "by prefix", Target: strings.Replace(r.Path, "/model/", "/model/bedrock%2F", 1), Body: r.Request,
+				URI: strings.ReplaceAll(r.Path, ":", "%3A"), // what is cut is escaped anew, as the SDKs do it
+			},
 		} {
-			got, answer := g.send("POST", target, r.Request, nil)
-			uri := r.Path
-			if way == "prefix" {
-				// What is cut is escaped anew, as the SDKs do it.
-				uri = strings.ReplaceAll(uri, ":", "%3A")
+			got := g.Replay(r, way)
+			if err := verify(got.Call, ourKey, ourSecret); err != nil {
+				t.Errorf("%s %s: %v", r.ID, way.Name, err)
 			}
-			if got.uri != uri || got.body != r.Request {
-				t.Errorf("%s by %s: AWS got %s with %.100q", r.ID, way, got.uri, got.body)
-			}
-			if err := verify(got, ourKey, ourSecret); err != nil {
-				t.Errorf("%s by %s: %v", r.ID, way, err)
-			}
-			if answer.status != r.Status || answer.body != want || answer.err != nil {
-				t.Errorf("%s by %s: the client got %d and %d bytes, want %d and %d: %v", r.ID, way, answer.status, len(answer.body), r.Status, len(want), answer.err)
-			}
-			checkRecord(t, r, way, g.record(), answer)
+			checkRecord(t, r, way.Name, got.Record)
 		}
 	}
 }
 
-func checkRecord(t *testing.T, r recording, way string, rec llmproxy.Record, answer received) {
+func checkRecord(t *testing.T, r providertest.Recording, way string, rec llmproxy.Record) {
 	t.Helper()
-	fail := func(format string, args ...any) {
-		t.Helper()
-		t.Errorf("%s by %s: "+format, append([]any{r.ID, way}, args...)...)
-	}
 	verb := path.Base(r.Path)
 	api, transport := llmproxy.APIConverse, llmproxy.TransportHTTP
 	if strings.HasPrefix(verb, "invoke") {
@@ -129,35 +58,21 @@ func checkRecord(t *testing.T, r recording, way string, rec llmproxy.Record, ans
 	if strings.HasSuffix(verb, "-stream") {
 		transport = llmproxy.TransportEventStream
 	}
-	if rec.API != api || rec.Transport != transport || rec.Provider != "bedrock" || rec.Status != r.Status || rec.Unread {
-		fail("the record is %+v", rec)
-	}
-	if diff := dialecttest.Differences(rec.Usage, r.opinion); len(diff) > 0 {
-		fail("[ours, the library's] = %v", diff)
-	}
-	if want := r.opinion.Model; want != "" && rec.Model != want {
-		fail("model %s, want %s", rec.Model, want)
+	if rec.API != api || rec.Transport != transport || rec.Provider != "bedrock" {
+		t.Errorf("%s %s: the record is %+v", r.ID, way, rec)
 	}
 	outcome, usage := llmproxy.OutcomeCompleted, llmproxy.UsageProvider
-	counts := verb == "count-tokens"
 	switch {
 	case r.Status >= 400:
 		outcome, usage = llmproxy.OutcomeError, llmproxy.UsageNone
-	case counts, unreported[r.ID] != "" && !rec.Inconsistent, strings.Contains(r.Path, "embed"):
+	case verb == "count-tokens", unreported[r.ID] != "" && !rec.Inconsistent, strings.Contains(r.Path, "embed"):
 		usage = llmproxy.UsageNone
 	}
 	if rec.Outcome != outcome || rec.UsageSource != usage {
-		fail("outcome %s, usage from %s; want %s and %s", rec.Outcome, rec.UsageSource, outcome, usage)
+		t.Errorf("%s %s: outcome %s, usage from %s; want %s and %s", r.ID, way, rec.Outcome, rec.UsageSource, outcome, usage)
 	}
 	if rec.Inconsistent != (r.ID == "abbdff20557d6ece") {
-		fail("inconsistent: %v", rec.Inconsistent)
-	}
-	tokens := answer.header
-	if transport == llmproxy.TransportEventStream {
-		tokens = answer.trailer
-	}
-	if told := tokens.Get("X-Gateway-Prompt-Tokens") != ""; told != (usage == llmproxy.UsageProvider) {
-		fail("the client is told the tokens: %v", told)
+		t.Errorf("%s %s: inconsistent: %v", r.ID, way, rec.Inconsistent)
 	}
 }
 
@@ -172,7 +87,7 @@ func stream(events ...[2]string) string {
 	return string(b)
 }
 
-var eventStream = http.Header{"Content-Type": {"application/vnd.amazon.eventstream"}}
+var eventStream = map[string]string{"Content-Type": "application/vnd.amazon.eventstream"}
 
 // A corrupt event stream is the client's to judge: it gets every byte. The meter knows
 // that it could not read on.
@@ -194,12 +109,12 @@ func TestCorruptStreamsPass(t *testing.T) {
 		"text":                     {"<html><body>Bad Gateway", llmproxy.UsageNone, true},
 		"corrupt after the report": {good + usage + "more", llmproxy.UsageProvider, false},
 	} {
-		g.answers(http.StatusOK, eventStream, tt.body)
-		_, answer := g.send("POST", "/model/m/converse-stream", "{}", nil)
-		if answer.body != tt.body || answer.status != http.StatusOK || answer.err != nil {
-			t.Errorf("%s: the client got %d %q, %v", name, answer.status, answer.body, answer.err)
+		g.Answers(http.StatusOK, eventStream, tt.body)
+		got := g.Post("/model/m/converse-stream", "{}")
+		if a := got.Reply; a.Body != tt.body || a.Status != http.StatusOK || a.Err != nil {
+			t.Errorf("%s: the client got %d %q, %v", name, a.Status, a.Body, a.Err)
 		}
-		if r := g.record(); r.UsageSource != tt.source || r.Unread != tt.unread || r.Transport != llmproxy.TransportEventStream {
+		if r := got.Record; r.UsageSource != tt.source || r.Unread != tt.unread || r.Transport != llmproxy.TransportEventStream {
 			t.Errorf("%s: usage from %s, unread %v, %s, outcome %s", name, r.UsageSource, r.Unread, r.Transport, r.Outcome)
 		}
 	}
@@ -213,12 +128,12 @@ func TestExceptionsInStreams(t *testing.T) {
 		{Name: ":exception-type", Value: "throttlingException"}, {Name: ":content-type", Value: "application/json"}, {Name: ":message-type", Value: "exception"},
 	}, []byte(`{"message":"canary"}`))
 	body := stream([2]string{"messageStart", `{"role":"assistant"}`}) + string(exception)
-	g.answers(http.StatusOK, eventStream, body)
-	_, answer := g.send("POST", "/model/m/converse-stream", "{}", nil)
-	if answer.body != body {
-		t.Errorf("the client got %q", answer.body)
+	g.Answers(http.StatusOK, eventStream, body)
+	got := g.Post("/model/m/converse-stream", "{}")
+	if got.Reply.Body != body {
+		t.Errorf("the client got %q", got.Reply.Body)
 	}
-	r := g.record()
+	r := got.Record
 	if r.Outcome != llmproxy.OutcomeFailed || r.Status != http.StatusOK || r.Error == nil || *r.Error != (llmproxy.RecordError{Type: "throttlingException"}) {
 		t.Errorf("the record is %+v with %+v", r, r.Error)
 	}
@@ -229,15 +144,15 @@ func TestErrors(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, bedrock.Config{BearerToken: ourToken})
 	const body = `{"message":"canary: too many requests"}`
-	g.answers(http.StatusTooManyRequests, http.Header{
-		"Content-Type": {"application/json"}, "X-Amzn-Errortype": {"ThrottlingException:http://internal.amazon.com/coral/"}, "X-Amzn-Requestid": {"r1"},
+	g.Answers(http.StatusTooManyRequests, map[string]string{
+		"Content-Type": "application/json", "X-Amzn-Errortype": "ThrottlingException:http://internal.amazon.com/coral/", "X-Amzn-Requestid": "r1",
 	}, body)
 	for _, verb := range []string{"converse", "converse-stream", "invoke", "invoke-with-response-stream"} {
-		_, answer := g.send("POST", "/model/m/"+verb, "{}", nil)
-		if answer.status != http.StatusTooManyRequests || answer.body != body || answer.header.Get("X-Amzn-Errortype") == "" {
-			t.Errorf("%s: the client got %d %s %v", verb, answer.status, answer.body, answer.header)
+		got := g.Post("/model/m/"+verb, "{}")
+		if a := got.Reply; a.Status != http.StatusTooManyRequests || a.Body != body || a.Header.Get("X-Amzn-Errortype") == "" {
+			t.Errorf("%s: the client got %d %s %v", verb, a.Status, a.Body, a.Header)
 		}
-		r := g.record()
+		r := got.Record
 		if r.Outcome != llmproxy.OutcomeError || r.ProviderRequestID != "r1" || r.Error == nil || *r.Error != (llmproxy.RecordError{Type: "ThrottlingException"}) {
 			t.Errorf("%s: the record is %+v with %+v", verb, r, r.Error)
 		}
@@ -249,24 +164,24 @@ func TestCutStreams(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, bedrock.Config{BearerToken: ourToken})
 	whole := stream([2]string{"messageStart", `{"role":"assistant"}`}, [2]string{"contentBlockDelta", `{"delta":{"text":"a"}}`})
-	g.answerWith(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header()["Content-Type"] = eventStream["Content-Type"]
+	g.AnswersWith(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", eventStream["Content-Type"])
 		_, _ = w.Write([]byte(whole))
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	})
-	_, answer := g.send("POST", "/model/m/converse-stream", "{}", nil)
-	rest, ok := strings.CutPrefix(answer.body, whole)
-	if !ok || answer.err == nil {
-		t.Errorf("the client got %q, %v", answer.body, answer.err)
+	got := g.Post("/model/m/converse-stream", "{}")
+	rest, ok := strings.CutPrefix(got.Reply.Body, whole)
+	if !ok || got.Reply.Err == nil {
+		t.Errorf("the client got %q, %v", got.Reply.Body, got.Reply.Err)
 	}
-	var got frames
-	s := wire.NewEventStream(&got, 0)
+	var end frames
+	s := wire.NewEventStream(&end, 0)
 	_, _ = s.Write([]byte(rest))
-	if len(got) != 1 || !strings.HasPrefix(got[0].name, wire.ExceptionPrefix) || !s.Whole() {
+	if len(end) != 1 || !strings.HasPrefix(end[0].name, wire.ExceptionPrefix) || !s.Whole() {
 		t.Errorf("the stream ends with %q", rest)
 	}
-	if r := g.record(); r.Outcome != llmproxy.OutcomeError || r.Error.Code != "provider_broken" {
+	if r := got.Record; r.Outcome != llmproxy.OutcomeError || r.Error.Code != "provider_broken" {
 		t.Errorf("the record is %+v", r)
 	}
 }
@@ -293,11 +208,10 @@ func TestConverseByBody(t *testing.T) {
 			"/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Ainference-profile%2Fa/converse-stream", `{"messages":[]}`,
 		},
 	} {
-		got, _ := g.send("POST", "/", tt.body, nil)
-		if got.uri != tt.uri || got.body != tt.want {
-			t.Errorf("%s: AWS got %s with %s", tt.body, got.uri, got.body)
+		got := g.Post("/", tt.body).Call
+		if got.URI != tt.uri || got.Body != tt.want {
+			t.Errorf("%s: AWS got %s with %s", tt.body, got.URI, got.Body)
 		}
-		g.record()
 	}
 }
 
@@ -324,26 +238,26 @@ func TestOtherDialects(t *testing.T) {
 			"application/json", `{"type":"message","content":[],"stop_reason":"end_turn","usage":{"input_tokens":5,"output_tokens":6}}`, 5, 6,
 		},
 	} {
-		g.answers(http.StatusOK, http.Header{"Content-Type": {tt.contentType}}, tt.answer)
+		g.Answers(http.StatusOK, map[string]string{"Content-Type": tt.contentType}, tt.answer)
 		for _, target := range []string{tt.target, "/bedrock" + tt.uri} {
 			if target != tt.target && strings.Contains(tt.body, "bedrock/") {
 				continue // no prefix is cut on the mount
 			}
-			got, answer := g.send("POST", target, tt.body, nil)
-			if got.uri != tt.uri || got.body != tt.want || answer.body != tt.answer {
-				t.Errorf("%s: AWS got %s with %s, the client %s", target, got.uri, got.body, answer.body)
+			got := g.Post(target, tt.body)
+			if c := got.Call; c.URI != tt.uri || c.Body != tt.want || got.Reply.Body != tt.answer {
+				t.Errorf("%s: AWS got %s with %s, the client %s", target, c.URI, c.Body, got.Reply.Body)
 			}
-			if version := got.header.Get("Anthropic-Version"); (version == "2023-06-01") != (tt.target == "/v1/messages") {
+			if version := got.Call.Header.Get("Anthropic-Version"); (version == "2023-06-01") != (tt.target == "/v1/messages") {
 				t.Errorf("%s: Anthropic-Version is %q", target, version)
 			}
-			r := g.record()
+			r := got.Record
 			if r.Usage.PromptTokens != tt.prompt || r.Usage.CompletionTokens != tt.completion || r.UsageSource != llmproxy.UsageProvider {
 				t.Errorf("%s: the record is %+v", target, r)
 			}
 		}
 	}
-	got, _ := g.send("POST", "/v1/messages", `{"model":"anthropic.claude-x"}`, http.Header{"Anthropic-Version": {"2026-10-21"}})
-	if v := got.header["Anthropic-Version"]; len(v) != 1 || v[0] != "2026-10-21" {
+	got := g.Do("POST", "/v1/messages", `{"model":"anthropic.claude-x"}`, http.Header{"Anthropic-Version": {"2026-10-21"}}).Call
+	if v := got.Header["Anthropic-Version"]; len(v) != 1 || v[0] != "2026-10-21" {
 		t.Errorf("the client's version became %q", v)
 	}
 }
@@ -352,17 +266,17 @@ func TestOtherDialects(t *testing.T) {
 func TestUsageInTheHeader(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, bedrock.Config{BearerToken: ourToken})
-	g.answers(http.StatusOK, http.Header{
-		"Content-Type":                      {"application/json"},
-		"X-Amzn-Bedrock-Input-Token-Count":  {"11"},
-		"X-Amzn-Bedrock-Output-Token-Count": {"5"},
-		"X-Amzn-Bedrock-Service-Tier":       {"priority"},
+	g.Answers(http.StatusOK, map[string]string{
+		"Content-Type":                      "application/json",
+		"X-Amzn-Bedrock-Input-Token-Count":  "11",
+		"X-Amzn-Bedrock-Output-Token-Count": "5",
+		"X-Amzn-Bedrock-Service-Tier":       "priority",
 	}, `{"outputs":[{"text":"a","stop_reason":"stop"}]}`)
-	_, answer := g.send("POST", "/model/mistral.mistral-7b-instruct-v0%3A2/invoke", "{}", nil)
-	if got := answer.header.Get("X-Gateway-Prompt-Tokens"); got != "11" {
-		t.Errorf("the client is told %q prompt tokens", got)
+	got := g.Post("/model/mistral.mistral-7b-instruct-v0%3A2/invoke", "{}")
+	if told := got.Reply.Header.Get("X-Gateway-Prompt-Tokens"); told != "11" {
+		t.Errorf("the client is told %q prompt tokens", told)
 	}
-	r := g.record()
+	r := got.Record
 	if r.Usage != (llmproxy.Usage{PromptTokens: 11, CompletionTokens: 5}) || r.ServiceTier != "priority" || r.FinishReason != "stop" {
 		t.Errorf("the record is %+v", r)
 	}

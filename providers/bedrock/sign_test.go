@@ -23,6 +23,7 @@ import (
 
 	"github.com/llmproxy/llmproxy"
 	"github.com/llmproxy/llmproxy/providers/bedrock"
+	"github.com/llmproxy/llmproxy/providers/internal/provider/providertest"
 	"github.com/llmproxy/llmproxy/wire"
 )
 
@@ -30,14 +31,14 @@ import (
 // documentation of Signature Version 4 says, from what arrived. It is our own, so that
 // the signer is not held against itself; the requests that AWS's SDK sent show that it is
 // right.
-func verify(r sent, accessKey, secret string) error {
-	rest, ok := strings.CutPrefix(r.header.Get("Authorization"), "AWS4-HMAC-SHA256 Credential=")
+func verify(r providertest.Call, accessKey, secret string) error {
+	rest, ok := strings.CutPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 Credential=")
 	if !ok {
-		return fmt.Errorf("no signature in %q", r.header.Get("Authorization"))
+		return fmt.Errorf("no signature in %q", r.Header.Get("Authorization"))
 	}
 	credential, rest, _ := strings.Cut(rest, ", SignedHeaders=")
 	list, signature, _ := strings.Cut(rest, ", Signature=")
-	date := r.header.Get("X-Amz-Date")
+	date := r.Header.Get("X-Amz-Date")
 	if len(date) != len("20060102T150405Z") {
 		return fmt.Errorf("X-Amz-Date is %q", date)
 	}
@@ -49,7 +50,7 @@ func verify(r sent, accessKey, secret string) error {
 	if !slices.IsSorted(signed) {
 		return fmt.Errorf("signed fields are not sorted: %s", list)
 	}
-	for name := range r.header {
+	for name := range r.Header {
 		name = strings.ToLower(name)
 		if (name == "content-type" || strings.HasPrefix(name, "x-amz-")) && !slices.Contains(signed, name) {
 			return fmt.Errorf("%s is not signed", name)
@@ -57,19 +58,19 @@ func verify(r sent, accessKey, secret string) error {
 	}
 
 	var canonical strings.Builder
-	path, query, _ := strings.Cut(r.uri, "?")
-	fmt.Fprintf(&canonical, "%s\n%s\n", r.method, escaped(path))
+	path, query, _ := strings.Cut(r.URI, "?")
+	fmt.Fprintf(&canonical, "%s\n%s\n", r.Method, escaped(path))
 	pairs := strings.Split(query, "&")
 	slices.Sort(pairs)
 	fmt.Fprintf(&canonical, "%s\n", strings.Join(pairs, "&"))
 	for _, name := range signed {
-		value := r.host
+		value := r.Host
 		if name != "host" {
-			value = strings.Join(strings.Fields(strings.Join(r.header.Values(name), ",")), " ")
+			value = strings.Join(strings.Fields(strings.Join(r.Header.Values(name), ",")), " ")
 		}
 		fmt.Fprintf(&canonical, "%s:%s\n", name, value)
 	}
-	fmt.Fprintf(&canonical, "\n%s\n%x", list, sha256.Sum256([]byte(r.body)))
+	fmt.Fprintf(&canonical, "\n%s\n%x", list, sha256.Sum256([]byte(r.Body)))
 
 	key := []byte("AWS4" + secret)
 	for _, part := range scope {
@@ -129,16 +130,16 @@ func TestVerifyAgreesWithTheSDK(t *testing.T) {
 	t.Parallel()
 	requests := sdkRequests(t)
 	for _, r := range requests {
-		s := sent{method: r.Method, uri: r.URI, host: r.Host, header: r.Header, body: r.Body}
+		s := providertest.Call{Method: r.Method, URI: r.URI, Host: r.Host, Header: r.Header, Body: r.Body}
 		if err := verify(s, "AKIDCLIENT", "secret-of-the-client"); err != nil {
 			t.Errorf("%s: %v", r.Name, err)
 		}
-		for what, change := range map[string]func(s *sent){
-			"body":    func(s *sent) { s.body += " " },
-			"path":    func(s *sent) { s.uri = strings.Replace(s.uri, "%3A", ":", 1) },
-			"query":   func(s *sent) { s.uri += "?a=b" },
-			"host":    func(s *sent) { s.host += ":443" },
-			"session": func(s *sent) { s.header = s.header.Clone(); s.header.Add("X-Amz-Security-Token", "x") },
+		for what, change := range map[string]func(s *providertest.Call){
+			"body":    func(s *providertest.Call) { s.Body += " " },
+			"path":    func(s *providertest.Call) { s.URI = strings.Replace(s.URI, "%3A", ":", 1) },
+			"query":   func(s *providertest.Call) { s.URI += "?a=b" },
+			"host":    func(s *providertest.Call) { s.Host += ":443" },
+			"session": func(s *providertest.Call) { s.Header = s.Header.Clone(); s.Header.Add("X-Amz-Security-Token", "x") },
 		} {
 			other := s
 			change(&other)
@@ -180,21 +181,21 @@ func TestTheSDKsRequestsAreSignedAnew(t *testing.T) {
 						if want != r.Body {
 							header.Set("X-Edit", "1")
 						}
-						got, answer := g.send(r.Method, mount+r.URI, r.Body, header)
+						result := g.Do(r.Method, mount+r.URI, r.Body, header)
+						got, answer := result.Call, result.Reply
 						name := fmt.Sprintf("%s%s, edited %v", mount, r.Name, want != r.Body)
-						if answer.status != http.StatusOK || got.method != r.Method || got.uri != r.URI || got.host != r.Host || got.body != want {
-							t.Errorf("%s: %d, AWS got %s %s on %s: %s", name, answer.status, got.method, got.uri, got.host, got.body)
+						if answer.Status != http.StatusOK || got.Method != r.Method || got.URI != r.URI || got.Host != r.Host || got.Body != want {
+							t.Errorf("%s: %d, AWS got %s %s on %s: %s", name, answer.Status, got.Method, got.URI, got.Host, got.Body)
 						}
 						if err := verify(got, ourKey, ourSecret); err != nil {
 							t.Errorf("%s: %v", name, err)
 						}
-						if token := got.header.Get("X-Amz-Security-Token"); token != session {
+						if token := got.Header.Get("X-Amz-Security-Token"); token != session {
 							t.Errorf("%s: the session token is %q, want %q", name, token, session)
 						}
-						if s := fmt.Sprint(got.header); strings.Contains(s, "AKIDCLIENT") || strings.Contains(s, "of-a-client") {
+						if s := fmt.Sprint(got.Header); strings.Contains(s, "AKIDCLIENT") || strings.Contains(s, "of-a-client") {
 							t.Errorf("%s: AWS got the client's credentials: %s", name, s)
 						}
-						g.record()
 					}
 				}
 			}
@@ -206,17 +207,17 @@ func TestTheSDKsRequestsAreSignedAnew(t *testing.T) {
 func TestFewFieldsAreSigned(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, bedrock.Config{AccessKeyID: ourKey, SecretAccessKey: ourSecret, SessionToken: ourSession, Headers: map[string]string{"X-Amz-Extra": "  a   b "}})
-	got, _ := g.send("POST", "/model/amazon.nova-lite-v1:0/converse", "{}", http.Header{
+	got := g.Do("POST", "/model/amazon.nova-lite-v1:0/converse", "{}", http.Header{
 		"Traceparent": {"00-a"}, "Amz-Sdk-Request": {"attempt=1"}, "User-Agent": {"sdk"}, "Accept": {"*/*"},
-	})
+	}).Call
 	if err := verify(got, ourKey, ourSecret); err != nil {
 		t.Error(err)
 	}
-	if want := "SignedHeaders=content-type;host;x-amz-date;x-amz-extra;x-amz-security-token,"; !strings.Contains(got.header.Get("Authorization"), want) {
-		t.Errorf("got %s, want %s", got.header.Get("Authorization"), want)
+	if want := "SignedHeaders=content-type;host;x-amz-date;x-amz-extra;x-amz-security-token,"; !strings.Contains(got.Header.Get("Authorization"), want) {
+		t.Errorf("got %s, want %s", got.Header.Get("Authorization"), want)
 	}
-	if got.header.Get("Traceparent") == "" || got.header.Get("Amz-Sdk-Request") == "" {
-		t.Errorf("fields are missing: %v", got.header)
+	if got.Header.Get("Traceparent") == "" || got.Header.Get("Amz-Sdk-Request") == "" {
+		t.Errorf("fields are missing: %v", got.Header)
 	}
 }
 
@@ -237,15 +238,16 @@ func TestEverythingIsSigned(t *testing.T) {
 		{"POST", "/v1/chat/completions", `{"model":"openai.gpt-oss-120b-1:0"}`, "application/json", "/openai/v1/chat/completions"},
 		{"POST", "/v1/messages", `{"model":"global.anthropic.claude"}`, "application/json", "/anthropic/v1/messages"},
 	} {
-		got, answer := g.send(tt.method, tt.target, tt.body, http.Header{"Content-Type": {tt.contentType}})
+		result := g.Do(tt.method, tt.target, tt.body, http.Header{"Content-Type": {tt.contentType}})
+		got, answer := result.Call, result.Reply
 		if tt.uri == "" {
 			tt.uri = strings.TrimPrefix(tt.target, "/bedrock")
 		}
-		if err := verify(got, ourKey, ourSecret); err != nil || answer.status != 200 || got.uri != tt.uri || got.body != tt.body {
-			t.Errorf("%s %s: %d, AWS got %s with %q: %v", tt.method, tt.target, answer.status, got.uri, got.body, err)
+		if err := verify(got, ourKey, ourSecret); err != nil || answer.Status != 200 || got.URI != tt.uri || got.Body != tt.body {
+			t.Errorf("%s %s: %d, AWS got %s with %q: %v", tt.method, tt.target, answer.Status, got.URI, got.Body, err)
 		}
-		if got.host != "bedrock-runtime.us-east-1.amazonaws.com" {
-			t.Errorf("%s %s: sent to %s", tt.method, tt.target, got.host)
+		if got.Host != "bedrock-runtime.us-east-1.amazonaws.com" {
+			t.Errorf("%s %s: sent to %s", tt.method, tt.target, got.Host)
 		}
 	}
 }
@@ -254,18 +256,20 @@ func TestEverythingIsSigned(t *testing.T) {
 func TestBodiesOfUnknownLengthAreSigned(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, bedrock.Config{AccessKeyID: ourKey, SecretAccessKey: ourSecret})
-	got, answer := g.sendFrom("POST", "/bedrock/files", io.MultiReader(strings.NewReader("a"), strings.NewReader("b")), http.Header{"Content-Type": {"text/plain"}})
-	if err := verify(got, ourKey, ourSecret); err != nil || answer.status != http.StatusOK || got.body != "ab" || got.length != 2 {
-		t.Errorf("got %d, AWS %q with a length of %d: %v", answer.status, got.body, got.length, err)
+	result := g.DoFrom("POST", "/bedrock/files", io.MultiReader(strings.NewReader("a"), strings.NewReader("b")), http.Header{"Content-Type": {"text/plain"}})
+	got, answer := result.Call, result.Reply
+	if err := verify(got, ourKey, ourSecret); err != nil || answer.Status != http.StatusOK || got.Body != "ab" || got.Length != 2 {
+		t.Errorf("got %d, AWS %q with a length of %d: %v", answer.Status, got.Body, got.Length, err)
 	}
 }
 
 func TestBodiesThatAreTooLargeToBeSigned(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, bedrock.Config{AccessKeyID: ourKey, SecretAccessKey: ourSecret})
-	got, answer := g.send("POST", "/bedrock/files", strings.Repeat("x", 32<<20+1), http.Header{"Content-Type": {"text/plain"}})
-	if answer.status != http.StatusRequestEntityTooLarge || got.uri != "" {
-		t.Errorf("got %d %s, AWS %q", answer.status, answer.body, got.uri)
+	result := g.Do("POST", "/bedrock/files", strings.Repeat("x", 32<<20+1), http.Header{"Content-Type": {"text/plain"}})
+	got, answer := result.Call, result.Reply
+	if answer.Status != http.StatusRequestEntityTooLarge || got.URI != "" {
+		t.Errorf("got %d %s, AWS %q", answer.Status, answer.Body, got.URI)
 	}
 }
 
@@ -283,16 +287,16 @@ func TestBearerTokensGoFirst(t *testing.T) {
 	} {
 		g := newRig(t, c)
 		client := "Bearer of-a-client"
-		got, _ := g.send("POST", "/model/m/invoke", "{}", http.Header{"Authorization": {client}})
+		got := g.Do("POST", "/model/m/invoke", "{}", http.Header{"Authorization": {client}}).Call
 		want := "Bearer " + ourToken
 		if c.ClientKeys {
 			want = client
 		}
-		if a := got.header["Authorization"]; len(a) != 1 || a[0] != want {
+		if a := got.Header["Authorization"]; len(a) != 1 || a[0] != want {
 			t.Errorf("%s: Authorization is %q", name, a)
 		}
-		if got.header.Get("X-Amz-Date") != "" || got.header.Get("X-Amz-Security-Token") != "" {
-			t.Errorf("%s: AWS got parts of a signature: %v", name, got.header)
+		if got.Header.Get("X-Amz-Date") != "" || got.Header.Get("X-Amz-Security-Token") != "" {
+			t.Errorf("%s: AWS got parts of a signature: %v", name, got.Header)
 		}
 	}
 }
@@ -321,7 +325,7 @@ func TestCredentialsAreKept(t *testing.T) {
 		s := &source{life: tt.life}
 		g := newRig(t, bedrock.Config{Credentials: s})
 		for range 3 {
-			got, _ := g.send("POST", "/model/m/invoke", "{}", nil)
+			got := g.Do("POST", "/model/m/invoke", "{}", nil).Call
 			if err := verify(got, ourKey, ourSecret); err != nil {
 				t.Error(err)
 			}
@@ -335,14 +339,15 @@ func TestCredentialsAreKept(t *testing.T) {
 func TestNoCredentials(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, bedrock.Config{Credentials: &source{err: errors.New("canary at 169.254.169.254")}})
-	got, answer := g.send("POST", "/model/m/invoke", "{}", nil)
-	if want := `{"message":"the provider \"bedrock\" could not be given credentials of AWS"}`; answer.status != http.StatusBadGateway || answer.body != want {
-		t.Errorf("got %d %s, want %s", answer.status, answer.body, want)
+	result := g.Do("POST", "/model/m/invoke", "{}", nil)
+	got, answer := result.Call, result.Reply
+	if want := `{"message":"the provider \"bedrock\" could not be given credentials of AWS"}`; answer.Status != http.StatusBadGateway || answer.Body != want {
+		t.Errorf("got %d %s, want %s", answer.Status, answer.Body, want)
 	}
-	if got.uri != "" {
-		t.Errorf("AWS was called at %s", got.uri)
+	if got.URI != "" {
+		t.Errorf("AWS was called at %s", got.URI)
 	}
-	if r := g.record(); r.Error == nil || r.Error.Code != "provider_auth" {
+	if r := result.Record; r.Error == nil || r.Error.Code != "provider_auth" {
 		t.Errorf("the record is %+v", r)
 	}
 }

@@ -1,16 +1,14 @@
 package cohere_test
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
-	"strings"
 	"testing"
 
 	"github.com/llmproxy/llmproxy"
 	"github.com/llmproxy/llmproxy/providers/cohere"
+	"github.com/llmproxy/llmproxy/providers/internal/provider/providertest"
 )
 
 const canary = "co-canary-0123456789"
@@ -89,16 +87,7 @@ func TestSecretsStayIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, v := range map[string]any{"config": c, "its address": &c, "list": []cohere.Config{c}, "provider": p, "parts": *p} {
-		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d"} {
-			if out := fmt.Sprintf(verb, v); strings.Contains(out, canary) {
-				t.Errorf("%s, %s shows the key", name, verb)
-			}
-		}
-		if out, _ := json.Marshal(v); strings.Contains(string(out), canary) { // a provider has functions, which JSON refuses
-			t.Errorf("JSON of the %s shows the key", name)
-		}
-	}
+	providertest.HidesAll(t, c, p, canary)
 	if got, want := c.String(), "provider cohere (cohere)"; got != want {
 		t.Errorf("String: got %s, want %s", got, want)
 	}
@@ -106,19 +95,8 @@ func TestSecretsStayIn(t *testing.T) {
 
 func TestFaults(t *testing.T) {
 	t.Parallel()
-	p, err := cohere.New(cohere.Config{BaseURL: canary, APIKey: canary + "\n"})
-	if p != nil || err == nil || strings.Contains(err.Error(), canary) {
-		t.Fatalf("got %v, %v", p, err)
-	}
-	var fields []string
-	for _, err := range err.(interface{ Unwrap() []error }).Unwrap() {
-		e, ok := errors.AsType[*cohere.FieldError](err)
-		if !ok || e.Provider != "cohere" {
-			t.Fatalf("%T: %v", err, err)
-		}
-		fields = append(fields, e.Field)
-	}
-	if got, want := strings.Join(fields, " "), "api_key base_url"; got != want {
-		t.Errorf("faults of %s, want %s", got, want)
-	}
+	providertest.Faults(t, "both", cohere.New, cohere.Config{BaseURL: canary, APIKey: canary + "\n"}, []string{
+		"api_key: spaces, line ends and other control characters have no place in it",
+		"base_url: want an http:// or https:// URL with a host and without user, query and fragment",
+	}, canary)
 }

@@ -1,17 +1,13 @@
 package openai_compatible_test
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/llmproxy/llmproxy"
+	"github.com/llmproxy/llmproxy/providers/internal/provider/providertest"
 	"github.com/llmproxy/llmproxy/providers/openai_compatible"
 )
 
@@ -150,31 +146,7 @@ func TestFaults(t *testing.T) {
 			faults{wantName, wantURL, wantKey, "timeout: is negative"},
 		},
 	} {
-		p, err := openai_compatible.New(tt.config)
-		if p != nil || err == nil {
-			t.Errorf("%s: got a provider, want faults", tt.name)
-			continue
-		}
-		if strings.Contains(err.Error(), canary) {
-			t.Errorf("%s: the error shows a secret: %v", tt.name, err)
-		}
-		var got faults
-		for _, err := range err.(interface{ Unwrap() []error }).Unwrap() {
-			e, ok := errors.AsType[*openai_compatible.FieldError](err)
-			if !ok {
-				t.Errorf("%s: %T, want a *FieldError", tt.name, err)
-				continue
-			}
-			if want := fmt.Sprintf("provider %s: %s: %s", e.Provider, e.Field, e.Problem); e.Error() != want {
-				t.Errorf("%s: got %q, want %q", tt.name, e.Error(), want)
-			}
-			got = append(got, e.Field+": "+e.Problem)
-		}
-		slices.Sort(got)
-		slices.Sort(tt.want)
-		if !slices.Equal(got, tt.want) {
-			t.Errorf("%s: got\n\t%s\nwant\n\t%s", tt.name, strings.Join(got, "\n\t"), strings.Join(tt.want, "\n\t"))
-		}
+		providertest.Faults(t, tt.name, openai_compatible.New, tt.config, tt.want, canary)
 	}
 }
 
@@ -198,36 +170,7 @@ func TestSecretsStayIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nested := struct {
-		C openai_compatible.Config
-		P *openai_compatible.Config
-		M map[string]any
-	}{c, &c, map[string]any{"c": c, "p": p, "e": p.Enricher}}
-	for name, v := range map[string]any{
-		"config": c, "config's address": &c, "list": []openai_compatible.Config{c}, "nested": nested,
-		"provider": p, "what the provider points to": *p, "enricher": p.Enricher, "URLs": p.URLs,
-	} {
-		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d", "%T"} {
-			out := fmt.Sprintf(verb, v)
-			if strings.Contains(out, canary) || strings.Contains(out, fmt.Sprintf("%x", canary)) {
-				t.Errorf("%s, %s shows the secret", name, verb)
-			}
-		}
-		out, _ := json.Marshal(v) // a provider has functions, which JSON refuses
-		if bytes.Contains(out, []byte(canary)) {
-			t.Errorf("JSON of the %s shows the secret", name)
-		}
-		for _, handler := range []func(*bytes.Buffer) slog.Handler{
-			func(b *bytes.Buffer) slog.Handler { return slog.NewTextHandler(b, nil) },
-			func(b *bytes.Buffer) slog.Handler { return slog.NewJSONHandler(b, nil) },
-		} {
-			var b bytes.Buffer
-			slog.New(handler(&b)).Info("m", "v", v)
-			if strings.Contains(b.String(), canary) {
-				t.Errorf("the log of the %s shows the secret", name)
-			}
-		}
-	}
+	providertest.HidesAll(t, c, p, canary)
 	if got, want := c.String(), "provider mine (vllm)"; got != want {
 		t.Errorf("String: got %s, want %s", got, want)
 	}

@@ -14,11 +14,12 @@ import (
 	"github.com/llmproxy/llmproxy/providers/internal/setting"
 )
 
-// Faults checks what a constructor returned for a configuration of faults: no provider,
-// and an error that joins a *[setting.FieldError] for each of want, "field: problem", in
-// any order, without the secret.
-func Faults(t *testing.T, name string, p *llmproxy.BaseProvider, err error, want []string, secret string) {
+// Faults checks that a provider does not open with c: the error joins a
+// *[setting.FieldError] of that provider for each of want, "field: problem", in any order,
+// and does not show the secret. name is what the test calls the case.
+func Faults[Config fmt.Stringer](t *testing.T, name string, open func(Config) (*llmproxy.BaseProvider, error), c Config, want []string, secret string) {
 	t.Helper()
+	p, err := open(c)
 	joined, ok := err.(interface{ Unwrap() []error })
 	if p != nil || !ok {
 		t.Errorf("%s: got %v, %v, want faults", name, p, err)
@@ -27,14 +28,15 @@ func Faults(t *testing.T, name string, p *llmproxy.BaseProvider, err error, want
 	if strings.Contains(err.Error(), secret) {
 		t.Errorf("%s: the error shows a secret: %v", name, err)
 	}
+	provider, _, _ := strings.Cut(c.String(), " (") // the type
 	var got []string
 	for _, err := range joined.Unwrap() {
 		e, ok := errors.AsType[*setting.FieldError](err)
-		if !ok || e.Provider == "" {
-			t.Errorf("%s: %T %v, want a *FieldError that names the provider", name, err, err)
+		if !ok {
+			t.Errorf("%s: %T, want a *FieldError", name, err)
 			continue
 		}
-		if want := fmt.Sprintf("provider %s: %s: %s", e.Provider, e.Field, e.Problem); e.Error() != want {
+		if want := fmt.Sprintf("%s: %s: %s", provider, e.Field, e.Problem); e.Error() != want {
 			t.Errorf("%s: got %q, want %q", name, e.Error(), want)
 		}
 		got = append(got, e.Field+": "+e.Problem)
