@@ -1,123 +1,29 @@
 package azure_test
 
 import (
-	"bufio"
-	"context"
-	"encoding/json"
-	"errors"
-	"io"
-	"io/fs"
 	"net/http"
-	"net/http/httptest"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/llmproxy/llmproxy"
 	"github.com/llmproxy/llmproxy/providers/azure"
+	"github.com/llmproxy/llmproxy/providers/internal/provider/providertest"
 	"github.com/llmproxy/llmproxy/providers/openai"
 )
 
-// recording is one exchange with Azure.
-type recording struct {
-	ID, Path, Request, Response string
-	Status                      int
-	Headers                     map[string]string
-}
-
-func recordings(t *testing.T) (list []recording) {
+// newRig returns a gateway in front of Azure, at the path of c.BaseURL, beside OpenAI.
+func newRig(t *testing.T, c azure.Config) *providertest.Rig {
 	t.Helper()
-	file, err := os.Open("../../../shared/recordings/azure.jsonl")
-	if errors.Is(err, fs.ErrNotExist) {
-		t.Skipf("no recordings beside the repository: %v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	s := bufio.NewScanner(file)
-	s.Buffer(nil, 64<<20)
-	for s.Scan() {
-		var r recording
-		if err := json.Unmarshal(s.Bytes(), &r); err != nil {
-			t.Fatal(err)
-		}
-		list = append(list, r)
-	}
-	if err := s.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return list
-}
-
-// recorder sends each record into a channel.
-type recorder chan llmproxy.Record
-
-func (r recorder) Begin(context.Context, *llmproxy.Record) error { return nil }
-
-func (r recorder) Record(_ context.Context, rec *llmproxy.Record) error {
-	r <- *rec
-	return nil
-}
-
-// upstream is an Azure that gives one answer, and notes what it was asked.
-type upstream struct {
-	status             int
-	header             map[string]string
-	answer             string
-	path, body, apiKey string
-}
-
-func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	text, _ := io.ReadAll(r.Body)
-	u.path, u.body, u.apiKey = r.URL.RequestURI(), string(text), r.Header.Get("Api-Key")
-	for name, value := range u.header {
-		w.Header().Set(name, value)
-	}
-	w.WriteHeader(u.status)
-	for rest := u.answer; rest != ""; {
-		n := min(997, len(rest))
-		_, _ = io.WriteString(w, rest[:n])
-		rest = rest[n:]
-		_ = http.NewResponseController(w).Flush()
-	}
-}
-
-// gateway serves c in front of u, beside OpenAI, and returns how to ask it.
-func gateway(t *testing.T, u *upstream, c azure.Config) (ask func(path, body string) (status int, answer string), records recorder) {
-	t.Helper()
-	server := httptest.NewServer(u)
-	t.Cleanup(server.Close)
-	c.BaseURL, c.APIKey = server.URL+c.BaseURL, "ours"
-	p, err := azure.New(c)
-	if err != nil {
-		t.Fatal(err)
-	}
 	other, err := openai.New(openai.Config{APIKey: "sk-other", BaseURL: "http://127.0.0.1:1"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	records = make(recorder, 1)
-	front := httptest.NewServer(llmproxy.NewAutoRouter(llmproxy.WithProvider(other, p), llmproxy.WithRecorder(records)))
-	t.Cleanup(front.Close)
-	return func(path, body string) (int, string) {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, front.URL+path, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Content-Type", "application/json")
-		req.Header.Set("Api-Key", "theirs")
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		answer, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return resp.StatusCode, string(answer)
-	}, records
+	g := providertest.New(t, func(baseURL string) (*llmproxy.BaseProvider, error) {
+		c.BaseURL, c.APIKey = baseURL+c.BaseURL, "ours"
+		return azure.New(c)
+	}, llmproxy.WithProvider(other))
+	g.Client = http.Header{"Api-Key": {"theirs"}}
+	return g
 }
 
 // The recorded exchanges pass through unchanged on the mount and at Azure's own path,
@@ -125,9 +31,9 @@ func gateway(t *testing.T, u *upstream, c azure.Config) (ask func(path, body str
 // stream was not asked for its usage.
 func TestReplay(t *testing.T) {
 	t.Parallel()
-	all := recordings(t)
-	if len(all) != 2 {
-		t.Errorf("%d recordings, want 2", len(all))
+	recordings := providertest.Recordings(t, "azure")
+	if len(recordings) != 2 {
+		t.Errorf("%d recordings, want 2", len(recordings))
 	}
 	want := map[string]struct {
 		usage  llmproxy.Usage
@@ -137,26 +43,23 @@ func TestReplay(t *testing.T) {
 		"5873aaab4e76d133": {llmproxy.Usage{}, llmproxy.UsageNone}, // it was not asked when it was recorded
 	}
 	for _, c := range []azure.Config{{}, {BaseURL: "/openai/"}, {BaseURL: "/openai/v1"}, {APIVersion: "2025-04-01-preview"}} {
-		u := &upstream{}
-		ask, records := gateway(t, u, c)
-		for _, r := range all {
-			u.status, u.header, u.answer = r.Status, r.Headers, r.Response
-			for _, prefix := range []string{"/azure", ""} {
-				status, answer := ask(prefix+r.Path, r.Request)
-				if status != r.Status || answer != r.Response {
-					t.Errorf("%s at %s: the client received %d and %d bytes, want %d and %d", r.ID, prefix, status, len(answer), r.Status, len(r.Response))
+		g := newRig(t, c)
+		for _, r := range recordings {
+			body := r.Request
+			if strings.Contains(body, `"stream": true`) {
+				body = strings.TrimSuffix(body, "}") + `,"stream_options":{"include_usage":true}}`
+			}
+			for _, way := range []providertest.Way{
+				{Name: "by mount", Target: "/azure" + r.Path, Body: r.Request, Want: body},
+				{Name: "by path", Target: r.Path, Body: r.Request, Want: body},
+			} {
+				got := g.Replay(r, way)
+				if key := got.Call.Header.Get("Api-Key"); key != "ours" {
+					t.Errorf("%s %s: Azure got the key %q", r.ID, way.Name, key)
 				}
-				body := r.Request
-				if strings.Contains(body, `"stream": true`) {
-					body = strings.TrimSuffix(body, "}") + `,"stream_options":{"include_usage":true}}`
-				}
-				if u.path != r.Path || u.body != body || u.apiKey != "ours" {
-					t.Errorf("%s at %s: the provider received %s, key %s, %s", r.ID, prefix, u.path, u.apiKey, u.body)
-				}
-				rec := <-records
-				if rec.Provider != "azure" || rec.ModelRequested != "openllmetry-testing" || rec.Model != "gpt-35-turbo" ||
+				if rec := got.Record; rec.Provider != "azure" || rec.ModelRequested != "openllmetry-testing" || rec.Model != "gpt-35-turbo" ||
 					rec.Outcome != llmproxy.OutcomeCompleted || rec.Usage != want[r.ID].usage || rec.UsageSource != want[r.ID].source {
-					t.Errorf("%s at %s: recorded %+v", r.ID, prefix, rec)
+					t.Errorf("%s %s: recorded %+v", r.ID, way.Name, rec)
 				}
 			}
 		}
@@ -218,16 +121,17 @@ func TestRouted(t *testing.T) {
 			"/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21", `{"model":"gpt-4o","messages":[]}`, "azure/gpt-4o", "gpt-4o-2024-08-06",
 		},
 	} {
-		u := &upstream{status: http.StatusOK, header: map[string]string{"Content-Type": "application/json"}, answer: answer}
-		ask, records := gateway(t, u, tt.config)
-		if status, got := ask(tt.path, tt.body); status != http.StatusOK || got != answer {
-			t.Errorf("%s: the client received %d, %s", tt.name, status, got)
+		g := newRig(t, tt.config)
+		g.Answers(http.StatusOK, map[string]string{"Content-Type": "application/json"}, answer)
+		got := g.Post(tt.path, tt.body)
+		if a := got.Reply; a.Status != http.StatusOK || a.Body != answer {
+			t.Errorf("%s: the client received %d, %s", tt.name, a.Status, a.Body)
 			continue
 		}
-		if u.path != tt.wantPath || u.body != tt.wantBody || u.apiKey != "ours" {
-			t.Errorf("%s: the provider received %s, key %s, %s", tt.name, u.path, u.apiKey, u.body)
+		if c := got.Call; c.URI != tt.wantPath || c.Body != tt.wantBody || c.Header.Get("Api-Key") != "ours" {
+			t.Errorf("%s: the provider received %s, %s, %v", tt.name, c.URI, c.Body, c.Header)
 		}
-		rec := <-records
+		rec := got.Record
 		if rec.Provider != "azure" || rec.ModelRequested != tt.requested || rec.Model != tt.wantModel ||
 			rec.Usage != (llmproxy.Usage{PromptTokens: 5, CompletionTokens: 2}) {
 			t.Errorf("%s: recorded %+v", tt.name, rec)
@@ -246,17 +150,17 @@ func TestUsageOfStreams(t *testing.T) {
 	)
 	no := false
 	for _, includeUsage := range []*bool{nil, &no} {
-		u := &upstream{status: http.StatusOK, header: map[string]string{"Content-Type": "text/event-stream"}, answer: before + usage + after}
-		wantBody, wantAnswer := `{"stream":true,"stream_options":{"include_usage":true}}`, before+after
+		answer, wantBody := before+usage+after, `{"stream":true,"stream_options":{"include_usage":true}}`
 		if includeUsage != nil {
-			u.answer, wantBody, wantAnswer = before+after, `{"stream":true}`, before+after
+			answer, wantBody = before+after, `{"stream":true}`
 		}
-		ask, records := gateway(t, u, azure.Config{APIVersion: "2024-10-21", IncludeUsage: includeUsage})
-		_, got := ask("/openai/deployments/d/chat/completions", `{"stream":true}`)
-		if got != wantAnswer || u.body != wantBody || u.path != "/openai/deployments/d/chat/completions?api-version=2024-10-21" {
-			t.Errorf("got %s to %s, %s", got, u.path, u.body)
+		g := newRig(t, azure.Config{APIVersion: "2024-10-21", IncludeUsage: includeUsage})
+		g.Answers(http.StatusOK, map[string]string{"Content-Type": "text/event-stream"}, answer)
+		got := g.Post("/openai/deployments/d/chat/completions", `{"stream":true}`)
+		if c := got.Call; got.Reply.Body != before+after || c.Body != wantBody || c.URI != "/openai/deployments/d/chat/completions?api-version=2024-10-21" {
+			t.Errorf("got %s to %s, %s", got.Reply.Body, c.URI, c.Body)
 		}
-		if rec := <-records; includeUsage == nil && rec.Usage != (llmproxy.Usage{PromptTokens: 5, CompletionTokens: 2}) ||
+		if rec := got.Record; includeUsage == nil && rec.Usage != (llmproxy.Usage{PromptTokens: 5, CompletionTokens: 2}) ||
 			includeUsage != nil && rec.UsageSource != llmproxy.UsageNone {
 			t.Errorf("recorded %+v", rec)
 		}
