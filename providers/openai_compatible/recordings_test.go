@@ -1,21 +1,15 @@
 package openai_compatible_test
 
 import (
-	"bufio"
 	"encoding/json"
-	"errors"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"net/http"
 	"reflect"
 	"strings"
 	"testing"
 
+	"github.com/llmproxy/llmproxy/providers/internal/provider/providertest"
 	"github.com/llmproxy/llmproxy/providers/openai_compatible"
 )
-
-// recordings are exchanges that these services had with other clients.
-const recordings = "../../../shared/recordings"
 
 // What clients sent to the services reaches them through us at the same path and byte
 // for byte, but for include_usage where the service needs it, both on the ordinary paths
@@ -39,7 +33,10 @@ func TestRecordedRequests(t *testing.T) {
 			p, _ := openai_compatible.Lookup(tt.typ)
 			send := router(t, openai_compatible.Config{Type: tt.typ, BaseURL: "http://host"})
 			var ordinary, mounted int
-			for id, r := range recorded(t, tt.typ) {
+			for _, r := range providertest.Recordings(t, tt.typ) {
+				if r.Method != http.MethodPost {
+					continue
+				}
 				count := func(path string, n *int) {
 					got := send(path, r.Request)
 					switch {
@@ -47,7 +44,7 @@ func TestRecordedRequests(t *testing.T) {
 					case got.url == "http://host"+r.Path && withIncludeUsage(t, r.Request, got.body):
 						*n++
 					default:
-						t.Errorf("%s to %s: got %v, want %s with the client's body", id, path, got, r.Path)
+						t.Errorf("%s to %s: got %v, want %s with the client's body", r.ID, path, got, r.Path)
 					}
 				}
 				if path, ok := strings.CutPrefix(r.Path, p.APIPath); ok && !strings.HasPrefix(path, "/beta/") {
@@ -62,37 +59,6 @@ func TestRecordedRequests(t *testing.T) {
 			}
 		})
 	}
-}
-
-// recording is what a test needs of one.
-type recording struct{ ID, Method, Path, Request string }
-
-func recorded(t *testing.T, provider string) map[string]recording {
-	t.Helper()
-	f, err := os.Open(filepath.Join(recordings, provider+".jsonl"))
-	if errors.Is(err, fs.ErrNotExist) {
-		t.Skip("no recordings beside the repository")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	all := map[string]recording{}
-	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, 64<<20)
-	for lines.Scan() {
-		var r recording
-		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
-			t.Fatal(err)
-		}
-		if r.Method == "POST" {
-			all[r.ID] = r
-		}
-	}
-	if err := lines.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return all
 }
 
 // withIncludeUsage reports whether got is want with stream_options.include_usage added.
