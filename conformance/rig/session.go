@@ -175,10 +175,11 @@ func (w *wiretap) RoundTrip(r *http.Request) (*http.Response, error) {
 func head(resp *http.Response) string {
 	var b strings.Builder
 	fmt.Fprintln(&b, resp.StatusCode)
+	hop := strings.Split(resp.Header.Get("Connection"), ", ")
 	for _, name := range slices.Sorted(maps.Keys(resp.Header)) {
 		switch {
-		case strings.HasPrefix(name, "X-Gateway-"):
-		case name == "Date", name == "Content-Length", name == "Connection", name == "Trailer", name == "Set-Cookie":
+		case strings.HasPrefix(name, "X-Gateway-"), strings.HasPrefix(name, "Proxy-"), slices.Contains(hop, name):
+		case name == "Date", name == "Content-Length", name == "Connection", name == "Keep-Alive", name == "Trailer", name == "Set-Cookie":
 		default:
 			fmt.Fprintf(&b, "%s: %s\n", name, strings.Join(resp.Header[name], ", "))
 		}
