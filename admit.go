@@ -23,7 +23,9 @@ func (e *run) admit(t target, fixed Provider) *Error {
 		x.Route.Provider = p
 		if _, native := p.API(APIOllama); !native && x.Operation.API == APIOllama {
 			// Others serve OpenAI's embeddings at a path that ends as Ollama's own.
-			x.Operation.API, x.Operation.Metered, _ = openAIPath(x.Operation.Path[strings.LastIndexByte(x.Operation.Path, '/'):])
+			if api, metered, ok := openAIPath(x.Operation.Path[strings.LastIndexByte(x.Operation.Path, '/'):]); ok {
+				x.Operation.API, x.Operation.Metered = api, metered
+			}
 		}
 	}
 	if upgrade(r.Header) {

@@ -1,6 +1,7 @@
 package llmproxy
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -143,7 +144,10 @@ func (x *Exchange) edits(askUsage bool) (edits []wire.Edit, asked bool) {
 	switch {
 	case x.bare:
 		edits = append(edits, x.Body.withoutRouting()...)
-	case x.Route.Model != "" && x.Route.Model != x.Meta.Model && x.Body.has(memberModel):
+	case x.Route.Model == "" || x.Route.Model == x.Meta.Model:
+	case x.Operation.ModelAt.Found():
+		edits = append(edits, x.modelTwins()...)
+	case x.Body.has(memberModel):
 		edits = append(edits, wire.Edit{Span: x.Body.spans[memberModel], New: wire.AppendString(nil, x.Route.Model)})
 	}
 	api := x.Operation.API
@@ -153,6 +157,37 @@ func (x *Exchange) edits(askUsage bool) (edits []wire.Edit, asked bool) {
 		}
 	}
 	return edits, false
+}
+
+// modelTwins returns the edits of members that repeat the model of the path, as those of
+// Gemini's embeddings and of its token counting do: "model": "models/NAME", at any depth.
+// In conversations nothing is touched.
+func (x *Exchange) modelTwins() (edits []wire.Edit) {
+	switch _, verb, _ := strings.Cut(x.Operation.Path[x.Operation.ModelAt.End:], ":"); verb {
+	case "embedContent", "batchEmbedContents", "countTokens":
+	default:
+		return nil
+	}
+	text := x.Body.bytes
+	name, twin := []byte(`"model"`), wire.AppendString(nil, "models/"+x.Meta.Model)
+	// A name in quotes is a name wherever it stands: inside a text, its quotes would be
+	// escaped.
+	for at := 0; ; {
+		i := bytes.Index(text[at:], name)
+		if i < 0 {
+			return edits
+		}
+		at += i + len(name)
+		value := bytes.TrimLeft(text[at:], jsonSpace)
+		if len(value) == 0 || value[0] != ':' {
+			continue
+		}
+		value = bytes.TrimLeft(value[1:], jsonSpace)
+		if start := len(text) - len(value); bytes.HasPrefix(value, twin) {
+			span := wire.Span{Start: start, End: start + len(twin)}
+			edits = append(edits, wire.Edit{Span: span, New: wire.AppendString(nil, "models/"+x.Route.Model)})
+		}
+	}
 }
 
 // begin hands the intent to the recorder, once.

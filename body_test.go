@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -64,6 +65,29 @@ func TestWithoutRouting(t *testing.T) {
 		}
 		if got := string(wire.Splice(b.bytes, b.withoutRouting()...)); got != tt.want {
 			t.Errorf("%s: got %s, want %s", tt.in, got, tt.want)
+		}
+	}
+}
+
+// The model of a path is also replaced where embeddings and token counts repeat it.
+func TestModelTwins(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ verb, in, want string }{
+		{":embedContent", `{"model":"models/google/g","content":{}}`, `{"model":"models/g","content":{}}`},
+		{":batchEmbedContents", `{"requests":[{"model" : "models/google/g"},{"content":{"parts":[{"text":"\"model\":\"models/google/g\""}]},"model":"models/google/g"}]}`, `{"requests":[{"model" : "models/g"},{"content":{"parts":[{"text":"\"model\":\"models/google/g\""}]},"model":"models/g"}]}`},
+		{":countTokens", `{"generateContentRequest":{"model":"models/google/g","contents":[]}}`, `{"generateContentRequest":{"model":"models/g","contents":[]}}`},
+		{":embedContent", `{"model":"models/other","x":"model"}`, `{"model":"models/other","x":"model"}`},
+		{":generateContent", `{"contents":[{"parts":[{"functionCall":{"args":{"model":"models/google/g"}}}]}]}`, `{"contents":[{"parts":[{"functionCall":{"args":{"model":"models/google/g"}}}]}]}`},
+	} {
+		b, err := ParseBody([]byte(tt.in))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, _ := detect(httptest.NewRequest("POST", "/v1beta/models/google/g"+tt.verb, nil), false)
+		x := &Exchange{Operation: got.op, Body: b, Meta: BodyMetadata{Model: "google/g"}, Route: Route{Model: "g"}}
+		edits, _ := x.edits(false)
+		if got := string(wire.Splice(b.bytes, edits...)); got != tt.want {
+			t.Errorf("%s: got %s, want %s", tt.verb, got, tt.want)
 		}
 	}
 }

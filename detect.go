@@ -123,6 +123,9 @@ func listed(post, isJSON bool, path string) (t target, ok bool) {
 	case first == "v1beta" && strings.HasPrefix(rest, "/models"):
 		if t = modelsPath(rest); !post || t.op.API != APIGenerateContent {
 			t = target{op: Operation{API: APIGenerateContent}}
+			if !post && len(rest) > len("/models/") {
+				t.setModel(rest, len("/models/"), len(rest))
+			}
 		}
 		t.op.Path = rest
 	case first == "model":

@@ -53,6 +53,7 @@ func TestDetect(t *testing.T) {
 		{"POST", "/v1beta/models/gemini-3:generateContent", "", want{api: "generate_content", path: "/models/gemini-3:generateContent", model: "gemini-3", json: true, metered: true}},
 		{"POST", "/v1beta/models/groq/llama-3.3:streamGenerateContent", "", want{api: "generate_content", path: "/models/groq/llama-3.3:streamGenerateContent", model: "groq/llama-3.3", json: true, metered: true, streams: true}},
 		{"POST", "/v1beta/models/gemini-3:countTokens", "", want{api: "generate_content", path: "/models/gemini-3:countTokens", model: "gemini-3", json: true}},
+		{"GET", "/v1beta/models/google/gemini-3", "", want{api: "generate_content", path: "/models/google/gemini-3", model: "google/gemini-3"}},
 		{"POST", "/model/us.anthropic.claude-v1%3A0/converse-stream", "", want{api: "converse", path: "/model/us.anthropic.claude-v1%3A0/converse-stream", model: "us.anthropic.claude-v1:0", json: true, metered: true, streams: true}},
 		{"POST", "/model/arn%3Aaws%3Abedrock%3Aprofile%2Fx/invoke", "", want{api: "invoke_model", path: "/model/arn%3Aaws%3Abedrock%3Aprofile%2Fx/invoke", model: "arn:aws:bedrock:profile/x", json: true, metered: true}},
 		{"POST", "/v2/chat", "", want{api: "cohere", path: "/chat", json: true, metered: true}},

@@ -1,6 +1,7 @@
 package llmproxy
 
 import (
+	"bytes"
 	"math"
 	"net/http"
 	"strconv"
@@ -84,13 +85,16 @@ func errorEvent(api APIType, e *Error, seq int) []byte {
 
 // farewell returns what tells the client of a broken stream about e, in its own dialect
 // and framing; nothing where that cannot be done. midEvent says that the stream broke
-// inside an event.
-func (t *tap) farewell(e *Error, midEvent bool) []byte {
+// inside an event, crlf how its lines end: some clients know one end at a time.
+func (t *tap) farewell(e *Error, midEvent, crlf bool) []byte {
 	switch framer := t.framer.(type) {
 	case *wire.SSE:
 		event := errorEvent(t.api, e, t.frames)
 		if midEvent {
 			event = append([]byte("\n\n"), event...)
+		}
+		if crlf {
+			event = bytes.ReplaceAll(event, []byte("\n"), []byte("\r\n"))
 		}
 		return event
 	case *wire.EventStream:

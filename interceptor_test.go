@@ -147,14 +147,14 @@ func TestInterceptorAnswers(t *testing.T) {
 			f: func(context.Context, *llmproxy.Exchange, llmproxy.RoundTripFunc) (*llmproxy.Reply, error) {
 				return nil, errPlanned
 			},
-			status: 500, body: `{"error":{"message":"the gateway failed","type":"server_error","param":null,"code":"internal_error"}}`, outcome: llmproxy.OutcomeRejected,
+			status: 500, body: `{"error":{"message":"the gateway failed","type":"server_error","param":null,"code":"internal_error"}}`, outcome: llmproxy.OutcomeError,
 		},
 		{
 			name: "returns nothing",
 			f: func(context.Context, *llmproxy.Exchange, llmproxy.RoundTripFunc) (*llmproxy.Reply, error) {
 				return nil, nil
 			},
-			status: 500, body: `{"error":{"message":"the gateway failed","type":"server_error","param":null,"code":"internal_error"}}`, outcome: llmproxy.OutcomeRejected,
+			status: 500, body: `{"error":{"message":"the gateway failed","type":"server_error","param":null,"code":"internal_error"}}`, outcome: llmproxy.OutcomeError,
 		},
 		{
 			name: "panics",

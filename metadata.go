@@ -33,6 +33,10 @@ type ResponseMetadata struct {
 	// larger than its total, say). Usage then holds the totals as reported.
 	Inconsistent bool
 
+	// Items are parts of the exchange that another model served, and that have its price
+	// (an advisor, say). They are not in Usage.
+	Items []Item
+
 	// ProviderCost is the charge that the provider itself stated, where CostReported.
 	ProviderCost USD
 	CostReported bool
@@ -53,6 +57,12 @@ type ResponseMetadata struct {
 	// The pipeline fills it for its callers; readers of answers leave it nil, and
 	// nothing in this module reads it.
 	Custom map[string]any
+}
+
+// Item is what one further model consumed in an exchange.
+type Item struct {
+	Model string
+	Usage Usage
 }
 
 // setCustom fills Custom. It is the one place that does.

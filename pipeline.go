@@ -30,6 +30,7 @@ type run struct {
 	rec     Record
 	reply   *Reply // what the interceptors gave back
 	ttft    time.Duration
+	crlf    bool // the answer's lines end in CR LF
 	settled bool
 	meta    ResponseMetadata // as settled
 }

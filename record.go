@@ -61,9 +61,10 @@ type Record struct {
 	ServiceTier       string
 	Usage             Usage
 	UsageSource       UsageSource
-	Inconsistent      bool // the provider's counters contradict each other
-	Unread            bool // a part of the answer was too large, or coded, to be read by the meter
-	Cost              USD  // what the provider said it charged, with CostProvider; else 0
+	Items             []Item // parts served by other models, not in Usage
+	Inconsistent      bool   // the provider's counters contradict each other
+	Unread            bool   // a part of the answer was too large, or coded, to be read by the meter
+	Cost              USD    // what the provider said it charged, with CostProvider; else 0
 	CostState         CostState
 	Duration          time.Duration
 	TTFT              time.Duration // to the first byte of a stream; 0 elsewhere

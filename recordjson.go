@@ -25,6 +25,7 @@ type recordJSON struct {
 	ServiceTier       string            `json:"service_tier,omitempty"`
 	Usage             Usage             `json:"usage"`
 	UsageSource       UsageSource       `json:"usage_source"`
+	Items             []itemJSON        `json:"items,omitempty"`
 	Inconsistent      bool              `json:"inconsistent,omitempty"`
 	Unread            bool              `json:"unread,omitempty"`
 	CostUSD           string            `json:"cost_usd,omitempty"`
@@ -34,6 +35,11 @@ type recordJSON struct {
 	Tags              map[string]string `json:"tags,omitempty"`
 	Attempts          []attemptJSON     `json:"attempts,omitempty"`
 	Error             *errorJSON        `json:"error,omitempty"`
+}
+
+type itemJSON struct {
+	Model string `json:"model"`
+	Usage Usage  `json:"usage"`
 }
 
 type attemptJSON struct {
@@ -122,6 +128,9 @@ func (r *Record) MarshalJSON() ([]byte, error) {
 	if r.CostState == CostFree || r.CostState == CostProvider {
 		j.CostUSD = r.Cost.String()
 	}
+	for _, i := range r.Items {
+		j.Items = append(j.Items, itemJSON(i))
+	}
 	for _, a := range r.Attempts {
 		j.Attempts = append(j.Attempts, attemptJSON(a))
 	}
@@ -162,6 +171,9 @@ func (r *Record) LogValue() slog.Value {
 		attrs = append(attrs, slog.Attr{Key: "usage", Value: r.Usage.LogValue()})
 	}
 	str("usage_source", string(r.UsageSource))
+	for _, i := range r.Items {
+		attrs = append(attrs, slog.Group("item", slog.String("model", i.Model), slog.Any("usage", i.Usage)))
+	}
 	if r.CostState == CostProvider {
 		str("cost_usd", r.Cost.String())
 	}

@@ -1,6 +1,7 @@
 package llmproxy
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -161,6 +162,7 @@ func (e *run) flow(held []byte, flush bool) *Error {
 		if err == nil {
 			if e.ttft == 0 {
 				e.ttft = time.Since(e.x.Start)
+				e.crlf = bytes.Contains(piece, []byte("\r\n"))
 			}
 			if reply.Tap != nil && reply.Tap.Done() {
 				// The record is kept before the client can have the whole answer.
@@ -225,7 +227,7 @@ func (e *run) broken(err error, midEvent bool) *Error {
 		return failure
 	}
 	if t := e.reply.tap; t != nil {
-		if event := t.farewell(failure, midEvent); len(event) > 0 {
+		if event := t.farewell(failure, midEvent, e.crlf); len(event) > 0 {
 			_ = e.sink.write(event, true)
 		}
 	}

@@ -84,7 +84,7 @@ func (e *run) judge(end ending) {
 		}
 	}
 	if m.UsageReported {
-		r.Usage, r.Inconsistent = m.Usage, m.Inconsistent
+		r.Usage, r.Items, r.Inconsistent = m.Usage, m.Items, m.Inconsistent
 	}
 	if f := end.failure; f != nil && !end.gone {
 		r.Error = &RecordError{Type: f.Type, Code: f.Code, Message: f.Message}
@@ -96,7 +96,7 @@ func (e *run) judge(end ending) {
 	case end.gone:
 		r.Outcome, r.Status = OutcomeCancelled, statusClientGone
 		e.charge(m.UsageReported && (m.Outcome != OutcomeUnknown || end.whole && answered && !e.streams()))
-	case end.refused:
+	case end.refused && (r.Status < 500 || r.Status == http.StatusServiceUnavailable):
 		r.Outcome = OutcomeRejected
 	case end.failure != nil:
 		r.Outcome = OutcomeError
