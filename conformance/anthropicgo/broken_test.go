@@ -60,7 +60,7 @@ func TestCutStream(t *testing.T) {
 					want.Answered, want.Tier, want.Usage, want.Source = s.Snapshot(sonnet), "standard", begun(), llmproxy.UsagePartial
 				}
 				if tt.script == "cut-events=11" { // with the final usage
-					want.Usage = &simulator.Usage{Prompt: 4, Completion: 6}
+					want.Usage, want.Source = &simulator.Usage{Prompt: 4, Completion: 6}, llmproxy.UsageProvider
 				}
 				s.Recorded(want)
 				s.Settled()

@@ -108,10 +108,10 @@ func TestArrayStream(t *testing.T) {
 		t.Run(script, func(t *testing.T) {
 			t.Parallel()
 			everywhere(t, every, script, func(s *session) {
-				elements := s.array(script)
+				elements, err := io.ReadAll(s.array(script))
+				s.Do(err)
 				var chunks []*genai.GenerateContentResponse
-				s.Do(json.NewDecoder(elements).Decode(&chunks))
-				s.Do(elements.Close())
+				s.Do(json.Unmarshal(elements, &chunks))
 				text := ""
 				for _, chunk := range chunks {
 					text += chunk.Text()

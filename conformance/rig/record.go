@@ -3,6 +3,8 @@ package rig
 import (
 	"strings"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/llmproxy/llmproxy"
 	"github.com/llmproxy/llmproxy/internal/simulator"
 )
@@ -57,12 +59,12 @@ func (s *Session) Recorded(want Exchange) {
 	if want.Source != "" {
 		source = want.Source
 	}
-	if rec.Usage != usage || rec.UsageSource != source {
-		s.T.Errorf("usage %+v from %s,\nwant  %+v from %s", rec.Usage, rec.UsageSource, usage, source)
+	if diff := cmp.Diff(usage, rec.Usage); diff != "" || rec.UsageSource != source {
+		s.T.Errorf("usage from %s, want from %s (- want, + got)\n%s", rec.UsageSource, source, diff)
 	}
 	if want.Told != nil {
-		if told := want.normalised(*want.Told); told != rec.Usage {
-			s.T.Errorf("the record has the usage %+v,\nthe SDK was told %+v", rec.Usage, told)
+		if diff := cmp.Diff(want.normalised(*want.Told), rec.Usage); diff != "" {
+			s.T.Errorf("the record has another usage than the SDK was told (- told, + recorded)\n%s", diff)
 		}
 	}
 	s.compare(rec, want)
