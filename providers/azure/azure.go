@@ -6,6 +6,7 @@
 package azure
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"regexp"
@@ -65,12 +66,7 @@ type Config struct {
 }
 
 // name returns the name the provider gets.
-func (c Config) name() string {
-	if c.Name != "" {
-		return c.Name
-	}
-	return Type
-}
+func (c Config) name() string { return cmp.Or(c.Name, Type) }
 
 // String names the provider and its type, no more.
 func (c Config) String() string { return fmt.Sprintf("provider %s (%s)", c.name(), Type) }

@@ -4,6 +4,7 @@
 package cohere
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"time"
@@ -68,12 +69,7 @@ func New(c Config) (*llmproxy.BaseProvider, error) {
 }
 
 // name returns the name the provider gets.
-func (c Config) name() string {
-	if c.Name != "" {
-		return c.Name
-	}
-	return Type
-}
+func (c Config) name() string { return cmp.Or(c.Name, Type) }
 
 // String names the provider and its type, no more.
 func (c Config) String() string { return fmt.Sprintf("provider %s (%s)", c.name(), Type) }

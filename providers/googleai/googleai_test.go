@@ -290,7 +290,7 @@ func TestKeyStaysIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	providertest.HidesAll(t, c, p, ourKey, clientKey)
+	providertest.Hides(t, c, p, ourKey, clientKey)
 	if got, want := c.String(), "provider g (googleai)"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

@@ -170,7 +170,7 @@ func TestSecretsStayIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	providertest.HidesAll(t, c, p, canary)
+	providertest.Hides(t, c, p, canary)
 	if got, want := c.String(), "provider mine (vllm)"; got != want {
 		t.Errorf("String: got %s, want %s", got, want)
 	}

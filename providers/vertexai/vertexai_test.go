@@ -312,7 +312,7 @@ func TestCredentialsStayIn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		providertest.HidesAll(t, c, p, ourKey, ourToken, clientKey)
+		providertest.Hides(t, c, p, ourKey, ourToken, clientKey)
 		if got, want := c.String(), "provider vertexai (vertexai)"; got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}

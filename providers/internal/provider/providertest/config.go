@@ -48,9 +48,26 @@ func Faults[Config fmt.Stringer](t *testing.T, name string, open func(Config) (*
 	}
 }
 
-// Hides checks that a value does not show a secret, however it is printed, logged or
+// Hides checks that a configuration and the provider it makes do not show a secret, however
+// they are printed, logged or encoded, on their own or inside other values.
+func Hides[Config any](t *testing.T, c Config, p *llmproxy.BaseProvider, secrets ...string) {
+	t.Helper()
+	nested := struct {
+		C Config
+		P *Config
+		M map[string]any
+	}{c, &c, map[string]any{"c": c, "p": p, "e": p.Enricher}}
+	for name, value := range map[string]any{
+		"config": c, "config's address": &c, "list": []Config{c}, "nested": nested,
+		"provider": p, "what the provider points to": *p, "enricher": p.Enricher, "URLs": p.URLs,
+	} {
+		hides(t, name, value, secrets...)
+	}
+}
+
+// hides checks that a value does not show a secret, however it is printed, logged or
 // encoded.
-func Hides(t *testing.T, name string, value any, secrets ...string) {
+func hides(t *testing.T, name string, value any, secrets ...string) {
 	t.Helper()
 	check := func(how, text string) {
 		t.Helper()
@@ -69,21 +86,4 @@ func Hides(t *testing.T, name string, value any, secrets ...string) {
 	slog.New(slog.NewTextHandler(&b, nil)).Info("m", "v", value)
 	slog.New(slog.NewJSONHandler(&b, nil)).Info("m", "v", value)
 	check("in a log", b.String())
-}
-
-// HidesAll is [Hides] for a configuration and the provider it makes, on their own and
-// inside other values.
-func HidesAll[Config any](t *testing.T, c Config, p *llmproxy.BaseProvider, secrets ...string) {
-	t.Helper()
-	nested := struct {
-		C Config
-		P *Config
-		M map[string]any
-	}{c, &c, map[string]any{"c": c, "p": p, "e": p.Enricher}}
-	for name, value := range map[string]any{
-		"config": c, "config's address": &c, "list": []Config{c}, "nested": nested,
-		"provider": p, "what the provider points to": *p, "enricher": p.Enricher, "URLs": p.URLs,
-	} {
-		Hides(t, name, value, secrets...)
-	}
 }
