@@ -142,42 +142,32 @@ func TestCutAnswer(t *testing.T) {
 func TestCancelledStream(t *testing.T) {
 	t.Parallel()
 	for _, how := range []string{"context", "close"} {
-		for _, http2 := range []bool{false, true} {
-			name := how
-			if http2 {
-				name += ", HTTP/2"
-			}
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				for _, e := range every {
-					base := rig.New(t, setup()).Enter(e)
-					if http2 {
-						base.SpeakHTTP2()
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			for _, e := range every {
+				s := enter(t, setup(), e)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				stream := s.tell(ctx, simulate("hang=5"))
+				for range 4 { // and a ping
+					if !stream.Next() {
+						t.Fatalf("no event: %v", stream.Err())
 					}
-					s := newSession(base, clientKey)
-					ctx, cancel := context.WithCancel(t.Context())
-					defer cancel()
-					stream := s.tell(ctx, simulate("hang=5"))
-					for range 4 { // and a ping
-						if !stream.Next() {
-							t.Fatalf("no event: %v", stream.Err())
-						}
-					}
-					if how == "context" {
-						cancel()
-						if stream.Next() || !errors.Is(stream.Err(), context.Canceled) {
-							t.Errorf("got %v, want %v", stream.Err(), context.Canceled)
-						}
-					}
-					s.Do(stream.Close())
-					s.Departed()
-					want := s.streamed(sonnet)
-					want.Status, want.Outcome, want.Usage, want.Source = 499, llmproxy.OutcomeCancelled, begun(), llmproxy.UsagePartial
-					s.Recorded(want)
-					s.Settled()
 				}
-			})
-		}
+				if how == "context" {
+					cancel()
+					if stream.Next() || !errors.Is(stream.Err(), context.Canceled) {
+						t.Errorf("got %v, want %v", stream.Err(), context.Canceled)
+					}
+				}
+				s.Do(stream.Close())
+				s.Departed()
+				want := s.streamed(sonnet)
+				want.Status, want.Outcome, want.Usage, want.Source = 499, llmproxy.OutcomeCancelled, begun(), llmproxy.UsagePartial
+				s.Recorded(want)
+				s.Settled()
+			}
+		})
 	}
 }
 

@@ -92,10 +92,18 @@ var plain = []rig.Entry{
 	{Name: "by the model, trailing slash", Base: "/"},
 	{Name: "mount", Base: "/anthropic"},
 	{Name: "mount, trailing slash", Base: "/anthropic/"},
+	{Name: "mount, HTTP/2", Base: "/anthropic", HTTP2: true},
 }
 
-// every adds one at which a prefix of the model names the provider.
-var every = append(plain[:len(plain):len(plain)], rig.Entry{Name: "by a prefix", Prefix: "anthropic/"})
+// every adds those at which a prefix of the model names the provider.
+var every = append(
+	plain[:len(plain):len(plain)],
+	rig.Entry{Name: "by a prefix", Prefix: "anthropic/"},
+	rig.Entry{Name: "by a prefix, HTTP/2", Prefix: "anthropic/", HTTP2: true},
+)
+
+// some are as different as can be.
+var some = []rig.Entry{byModel, every[len(every)-1]}
 
 // everywhere runs a scenario with the provider itself, and then by each entry.
 func everywhere(t *testing.T, entries []rig.Entry, scenario func(*session)) {

@@ -113,17 +113,21 @@ var plain = []rig.Entry{
 	{Name: "by the model, with its collection", Prefix: "models/"},
 	{Name: "mount", Base: "/googleai"},
 	{Name: "mount, trailing slash", Base: "/googleai/"},
+	{Name: "mount, HTTP/2", Base: "/googleai", HTTP2: true},
 }
 
 // prefixed are the entries at which a prefix of the model names the provider.
 var prefixed = []rig.Entry{
 	{Name: "by the prefix google", Prefix: "google/"},
 	{Name: "by the prefix gemini", Prefix: "gemini/"},
-	{Name: "by its name", Prefix: "googleai/"},
+	{Name: "by its name, HTTP/2", Prefix: "googleai/", HTTP2: true},
 }
 
 // every is all of them.
 var every = slices.Concat(plain, prefixed)
+
+// some are as different as can be.
+var some = []rig.Entry{byModel, prefixed[2]}
 
 // everywhere runs a scenario with the provider itself, and then by each entry. The
 // provider misbehaves as the script says.

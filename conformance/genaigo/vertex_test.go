@@ -193,24 +193,20 @@ func TestVertexErrors(t *testing.T) {
 // of the client's.
 func TestVertexCredential(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct {
-		name    string
-		config  vertexai.Config
-		outcome llmproxy.Outcome
-	}{
-		{"refused", vertexai.Config{Project: "gateway", AccessToken: "ya29.expired-long-ago"}, llmproxy.OutcomeError},
-		{"none", vertexai.Config{Project: "gateway", Credentials: noToken{}}, llmproxy.OutcomeRejected},
+	for name, c := range map[string]vertexai.Config{
+		"refused": {Project: "gateway", AccessToken: "ya29.expired-long-ago"},
+		"none":    {Project: "gateway", Credentials: noToken{}},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newVertexSession(rig.New(t, vertexSetupOf(tt.config)).Enter(mounts[0]), clientToken, "")
+			s := newVertexSession(rig.New(t, vertexSetupOf(c)).Enter(mounts[0]), clientToken, "")
 			for _, ask := range calls {
 				got := s.refusal(ask(s, flash), 502, "UNAVAILABLE")
 				if !strings.Contains(got.Message, "vertexai") || strings.Contains(got.Message, "ya29") {
 					t.Errorf("got %q", got.Message)
 				}
 				rec := s.Rig.Record()
-				if rec.Status != 502 || rec.Outcome != tt.outcome || rec.Error == nil || rec.Error.Code != "provider_auth" {
+				if rec.Status != 502 || rec.Outcome != llmproxy.OutcomeError || rec.Error == nil || rec.Error.Code != "provider_auth" {
 					t.Errorf("record %+v", rec)
 				}
 			}

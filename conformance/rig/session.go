@@ -36,12 +36,13 @@ type Entry struct {
 	Name   string
 	Base   string // path of the base URL
 	Prefix string // of models
+	HTTP2  bool   // in the clear, from the first byte on; else HTTP/1.1
 }
 
 // Enter returns a session with the gateway.
 func (r *Rig) Enter(e Entry) *Session {
 	r.t.Helper()
-	s := newSession(r.t, r.setup, r.Gateway+e.Base)
+	s := newSession(r.t, r.setup, r.Gateway+e.Base, e.HTTP2)
 	s.Rig, s.Prefix = r, e.Prefix
 	s.Mount = e.Base == "/"+r.provider || strings.HasPrefix(e.Base, "/"+r.provider+"/")
 	return s
@@ -50,27 +51,16 @@ func (r *Rig) Enter(e Entry) *Session {
 // Direct returns a session with a provider of its own, whose base URL ends in path.
 func Direct(t *testing.T, setup Setup, path string) *Session {
 	t.Helper()
-	return newSession(t, setup, Serve(t, simulator.New(setup.Simulator))+path)
+	return newSession(t, setup, Serve(t, simulator.New(setup.Simulator))+path, false)
 }
 
-func newSession(t *testing.T, setup Setup, url string) *Session {
-	s := &Session{T: t, URL: url, setup: setup}
-	s.SpeakHTTP1()
-	return s
-}
-
-// SpeakHTTP1 makes Client speak HTTP/1.1, as it does from the start.
-func (s *Session) SpeakHTTP1() { s.speak((*http.Protocols).SetHTTP1) }
-
-// SpeakHTTP2 makes Client speak HTTP/2 in the clear, from the first byte on.
-func (s *Session) SpeakHTTP2() { s.speak((*http.Protocols).SetUnencryptedHTTP2) }
-
-func (s *Session) speak(version func(*http.Protocols, bool)) {
+func newSession(t *testing.T, setup Setup, url string, http2 bool) *Session {
 	transport := &http.Transport{Protocols: new(http.Protocols)}
-	version(transport.Protocols, true)
-	s.T.Cleanup(transport.CloseIdleConnections)
-	s.tap = &wiretap{transport: transport}
-	s.Client = &http.Client{Transport: s.tap}
+	transport.Protocols.SetHTTP1(!http2)
+	transport.Protocols.SetUnencryptedHTTP2(http2)
+	t.Cleanup(transport.CloseIdleConnections)
+	tap := &wiretap{transport: transport}
+	return &Session{T: t, URL: url, Client: &http.Client{Transport: tap}, setup: setup, tap: tap}
 }
 
 // Open is a session of an SDK.
