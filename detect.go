@@ -65,6 +65,13 @@ func detect(r *http.Request, fixed bool) (target, *Error) {
 		rest = rest[len("/v1"):]
 	}
 	if t, ok := listed(post, isJSON, strings.TrimSuffix(rest, "/")); ok {
+		if post && !t.op.JSON && strings.Contains(rest, "%") {
+			if plain, err := url.PathUnescape(rest); err == nil {
+				if twin, _ := listed(post, isJSON, plain); twin.op.JSON {
+					return t, disguised()
+				}
+			}
+		}
 		return t, nil
 	}
 	first, _ := segment(rest)
@@ -119,15 +126,18 @@ func listed(post, isJSON bool, path string) (t target, ok bool) {
 	case first == "messages":
 		t.op.API = APIMessages
 		t.op.JSON = post && (rest == "" || rest == "/count_tokens")
-		t.op.Metered = post && rest == ""
-	case first == "v1beta" && strings.HasPrefix(rest, "/models"):
+		t.op.Metered, t.op.Charged = post && rest == "", post && rest == "/batches"
+	case first == "v1beta" && rest != "":
 		if t = modelsPath(rest); !post || t.op.API != APIGenerateContent {
-			t = target{op: Operation{API: APIGenerateContent}}
-			if !post && len(rest) > len("/models/") {
+			t = target{op: Operation{API: APIGenerateContent, Charged: post}}
+			if !post && strings.HasPrefix(rest, "/models/") {
 				t.setModel(rest, len("/models/"), len(rest))
 			}
 		}
 		t.op.Path = rest
+	case first == "models" && post && modelsPath(path).op.API == APIGenerateContent:
+		t = modelsPath(path) // Google's /v1
+		t.op.Path = path
 	case first == "model":
 		if t, ok = bedrockPath(post, path); !ok {
 			return target{}, false
@@ -171,23 +181,22 @@ func openAIPath(path string) (api APIType, metered, ok bool) {
 }
 
 // onMount recognises the API of a path below a mount by its last segments: providers
-// serve the same APIs below different paths. The path stays as it is. One that is spelled
-// so that only its reader would know it for an API's is refused: nothing may pass the
-// meter in disguise.
+// serve the same APIs below different paths. The path stays as it is.
 func onMount(post, isJSON bool, path string) (t target, err *Error) {
 	if post {
 		var ok bool
 		if t, ok = byEnd(isJSON, path); !ok && strings.Contains(path, "%") {
 			if plain, uerr := url.PathUnescape(path); uerr == nil {
 				if _, ok = byEnd(isJSON, plain); ok {
-					return t, BadRequest("the path of an API must not be percent-encoded where it need not be")
+					return t, disguised()
 				}
 			}
 		}
 	}
 	if t.op.API == "" {
 		t.op.API = apiOfSegments(path)
-		t.op.Charged = post && charged[string(t.op.API)]
+		// Of what nobody here knows, nobody can say that it is free.
+		t.op.Charged = post && (t.op.API == "" || charged[string(t.op.API)] || strings.HasSuffix(path, "/messages/batches"))
 	}
 	t.op.Mount, t.op.Path = true, path
 	return t, nil
@@ -210,6 +219,12 @@ func apiOfSegments(path string) APIType {
 		}
 	}
 	return ""
+}
+
+// disguised refuses a path that only its reader would know for an API's: nothing may pass
+// the meter by its spelling.
+func disguised() *Error {
+	return BadRequest("the path of an API must not be percent-encoded where it need not be")
 }
 
 // byEnd recognises a path that is posted to by its last segments.
@@ -241,7 +256,7 @@ func end(isJSON bool, path string) (target, bool) {
 		return target{op: Operation{API: APIOllama, JSON: true, Metered: true}}, true
 	}
 	switch first, rest := segment(path); first {
-	case "models":
+	case "models", "tunedModels", "endpoints":
 		t := modelsPath(path)
 		return t, t.op.JSON
 	case "model":
@@ -265,10 +280,12 @@ func (t *target) setModel(path string, start, end int) {
 }
 
 // modelsPath reads /models/{model}:{verb}, of Gemini's API and of Vertex AI, which has
-// Anthropic's models under verbs of their own. The model may hold slashes.
+// Anthropic's models under verbs of their own; tuned models stand at /tunedModels and
+// /endpoints. The model may hold slashes.
 func modelsPath(path string) (t target) {
+	first, _ := segment(path)
 	i := strings.LastIndexByte(path, ':')
-	if i < 0 {
+	if i < 0 || first != "models" && first != "tunedModels" && first != "endpoints" {
 		return t
 	}
 	t.op.JSON = true
@@ -285,7 +302,7 @@ func modelsPath(path string) (t target) {
 	default:
 		return target{}
 	}
-	t.setModel(path, len("/models/"), i)
+	t.setModel(path, len("/")+len(first)+len("/"), i)
 	return t
 }
 

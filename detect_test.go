@@ -53,6 +53,9 @@ func TestDetect(t *testing.T) {
 		{"POST", "/v1beta/models/gemini-3:generateContent", "", want{api: "generate_content", path: "/models/gemini-3:generateContent", model: "gemini-3", json: true, metered: true}},
 		{"POST", "/v1beta/models/groq/llama-3.3:streamGenerateContent", "", want{api: "generate_content", path: "/models/groq/llama-3.3:streamGenerateContent", model: "groq/llama-3.3", json: true, metered: true, streams: true}},
 		{"POST", "/v1beta/models/gemini-3:countTokens", "", want{api: "generate_content", path: "/models/gemini-3:countTokens", model: "gemini-3", json: true}},
+		{"POST", "/v1/models/gemini-3:generateContent", "", want{api: "generate_content", path: "/models/gemini-3:generateContent", model: "gemini-3", json: true, metered: true}},
+		{"POST", "/googleai/v1beta/tunedModels/my:generateContent", "", want{api: "generate_content", path: "/v1beta/tunedModels/my:generateContent", provider: "googleai", model: "my", json: true, metered: true}},
+		{"GET", "/v1beta/cachedContents/1", "", want{api: "generate_content", path: "/cachedContents/1"}},
 		{"GET", "/v1beta/models/google/gemini-3", "", want{api: "generate_content", path: "/models/google/gemini-3", model: "google/gemini-3"}},
 		{"POST", "/model/us.anthropic.claude-v1%3A0/converse-stream", "", want{api: "converse", path: "/model/us.anthropic.claude-v1%3A0/converse-stream", model: "us.anthropic.claude-v1:0", json: true, metered: true, streams: true}},
 		{"POST", "/model/arn%3Aaws%3Abedrock%3Aprofile%2Fx/invoke", "", want{api: "invoke_model", path: "/model/arn%3Aaws%3Abedrock%3Aprofile%2Fx/invoke", model: "arn:aws:bedrock:profile/x", json: true, metered: true}},
@@ -116,6 +119,7 @@ func TestDetectRefuses(t *testing.T) {
 		{"POST", "/openai/v1/chat/complet%69ons", 400, "invalid_request"},
 		{"POST", "/openai/v1/chat%2fcompletions", 400, "invalid_request"},
 		{"POST", "/openai/%76%31/%72esponses", 400, "invalid_request"},
+		{"POST", "/v1beta/models/gemini-3%3AgenerateContent", 400, "invalid_request"},
 	} {
 		_, err := detect(httptest.NewRequest(tt.method, tt.target, nil), false)
 		if err == nil || err.Status != tt.status || err.Code != tt.code {
@@ -175,13 +179,14 @@ func TestUpstreamQuery(t *testing.T) {
 		{"k%65y=secret&a=1", "a=1"},
 		{"monkey=1&keys=2", "monkey=1&keys=2"},
 		{"beta=true", "beta=true"},
+		{"access_token=secret&alt=sse", "alt=sse"},
 	} {
-		got := upstreamQuery(tt.query, Settings{KeyQuery: "key"})
+		got := upstreamQuery(tt.query, Settings{KeyQuery: []string{"key", "access_token"}})
 		if got != tt.want {
 			t.Errorf("%s: got %s, want %s", tt.query, got, tt.want)
 		}
 	}
-	if got := upstreamQuery("key=own", Settings{KeyQuery: "key", ClientKeys: true}); got != "key=own" {
+	if got := upstreamQuery("key=own", Settings{KeyQuery: []string{"key"}, ClientKeys: true}); got != "key=own" {
 		t.Errorf("with the client's keys: got %s", got)
 	}
 }

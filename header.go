@@ -3,6 +3,7 @@ package llmproxy
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -160,15 +161,15 @@ func providerRequestID(h http.Header) string {
 }
 
 // upstreamQuery returns what of the client's query travels on: all of it as it stands,
-// less a parameter that carries the client's key.
+// less parameters that carry the client's credential.
 func upstreamQuery(query string, s Settings) string {
-	if s.KeyQuery == "" || s.ClientKeys || query == "" {
+	if len(s.KeyQuery) == 0 || s.ClientKeys || query == "" {
 		return query
 	}
 	var kept []string
 	for pair := range strings.SplitSeq(query, "&") {
 		name, _, _ := strings.Cut(pair, "=")
-		if plain, err := url.QueryUnescape(name); err != nil || plain != s.KeyQuery {
+		if plain, err := url.QueryUnescape(name); err != nil || !slices.Contains(s.KeyQuery, plain) {
 			kept = append(kept, pair)
 		}
 	}

@@ -108,9 +108,9 @@ type Settings struct {
 	// Timeout bounds the wait for the header of an answer; 0 means
 	// Limits.ResponseHeaderTimeout.
 	Timeout time.Duration
-	// KeyQuery names the query parameter in which the provider's clients may send their
-	// key; it travels no further than any other credential. "" means that there is none.
-	KeyQuery string
+	// KeyQuery names the query parameters in which the provider's clients may send a
+	// credential; they travel no further than its header fields do.
+	KeyQuery []string
 	// Model is the name under which every model is asked for off the mount: that of a
 	// deployment, say. "" changes nothing.
 	Model string

@@ -115,7 +115,7 @@ func (e *run) judge(end ending) {
 			// answer that it did not pass on.
 			e.charge(m.UsageReported && m.Outcome != OutcomeUnknown)
 		}
-	case m.Outcome == OutcomeUnknown && e.streams() && !r.Unread:
+	case e.reply.tap != nil && e.reply.tap.cut(), m.Outcome == OutcomeUnknown && e.streams() && !r.Unread:
 		// The bytes ended well, the answer did not: no terminal event came.
 		r.Outcome = OutcomeError
 		e.charge(false)

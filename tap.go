@@ -91,6 +91,13 @@ func (t *tap) Metadata() ResponseMetadata {
 	return m
 }
 
+// cut reports whether the answer ended before its own last byte should have come, as far
+// as its framing tells.
+func (t *tap) cut() bool {
+	a, ok := t.framer.(*wire.ArrayStream)
+	return ok && !a.Complete()
+}
+
 // missed reports whether a part of the answer could not be read.
 func (t *tap) missed() bool {
 	if t.framer == nil {

@@ -2,6 +2,7 @@ package anthropic_test
 
 import (
 	"net/http"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -47,7 +48,7 @@ func TestNew(t *testing.T) {
 	if got := p.Routing().Models; !slices.Equal(got, []string{"my-*"}) {
 		t.Errorf("the operator's patterns are %q", got)
 	}
-	if got, want := p.Settings(), (llmproxy.Settings{Timeout: time.Minute, ClientKeys: true}); got != want {
+	if got, want := p.Settings(), (llmproxy.Settings{Timeout: time.Minute, ClientKeys: true}); !reflect.DeepEqual(got, want) {
 		t.Errorf("settings are %v, want %v", got, want)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"reflect"
 	"testing"
 	"time"
 
@@ -50,7 +51,7 @@ func TestNew(t *testing.T) {
 		if diff := cmp.Diff(want, p.Routing()); diff != "" {
 			t.Errorf("routing: want - got +:\n%s", diff)
 		}
-		if got, want := p.Settings(), (llmproxy.Settings{Timeout: time.Minute}); got != want {
+		if got, want := p.Settings(), (llmproxy.Settings{Timeout: time.Minute}); !reflect.DeepEqual(got, want) {
 			t.Errorf("settings are %v, want %v", got, want)
 		}
 		adds := includeUsage == nil || *includeUsage

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -93,7 +94,7 @@ func TestRouting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := p.Settings(), (llmproxy.Settings{Timeout: time.Minute, ClientKeys: true}); got != want {
+	if got, want := p.Settings(), (llmproxy.Settings{Timeout: time.Minute, ClientKeys: true}); !reflect.DeepEqual(got, want) {
 		t.Errorf("settings are %+v, want %+v", got, want)
 	}
 	r := p.Routing()

@@ -53,7 +53,7 @@ func New(c Config) (*llmproxy.BaseProvider, error) {
 	}
 	p.Routes.Prefixes = []string{"google", "gemini"}
 	p.Routes.Paths = []llmproxy.APIType{llmproxy.APIGenerateContent}
-	p.Options.KeyQuery = "key"
+	p.Options.KeyQuery = []string{"key", "access_token"}
 	p.URLs = urls{p.URLs}
 	return p, nil
 }

@@ -2,6 +2,7 @@ package openai_compatible_test
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -53,7 +54,7 @@ func TestRoutingAndSettings(t *testing.T) {
 	if !slices.Contains(r.BuiltIn, "groq/compound*") || !slices.Contains(r.BuiltIn, "llama-*-versatile") {
 		t.Errorf("built-in patterns are %q", r.BuiltIn)
 	}
-	if got, want := p.Settings(), (llmproxy.Settings{Timeout: time.Minute}); got != want {
+	if got, want := p.Settings(), (llmproxy.Settings{Timeout: time.Minute}); !reflect.DeepEqual(got, want) {
 		t.Errorf("settings are %v, want %v", got, want)
 	}
 }

@@ -41,7 +41,7 @@ func New(c Config) (*llmproxy.BaseProvider, error) {
 		llmproxy.APIMessages:        {NewExtractor: messages.New},
 	}
 	p.Routes.Paths = []llmproxy.APIType{llmproxy.APIGenerateContent}
-	p.Options.KeyQuery = "key"
+	p.Options.KeyQuery = []string{"key", "access_token"}
 	p.URLs = newPlaces(c, p.URLs)
 	p.Enricher = credentials(c, p.Enricher)
 	return p, nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -31,7 +32,7 @@ func TestProvider(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Models[0] = "changed"
-	if got, want := p.Settings(), (llmproxy.Settings{Timeout: time.Minute, KeyQuery: "key"}); got != want {
+	if got, want := p.Settings(), (llmproxy.Settings{Timeout: time.Minute, KeyQuery: []string{"key", "access_token"}}); !reflect.DeepEqual(got, want) {
 		t.Errorf("settings are %+v, want %+v", got, want)
 	}
 	want := llmproxy.Routing{
