@@ -243,7 +243,9 @@ func (e *run) meter(x *Exchange, reply *Reply, stream *bodyStream, api API, aske
 	reply.Tap, reply.tap = t, t
 	stream.tap = t
 	if asked && t.transport == TransportSSE && reply.StatusCode < 300 {
-		reply.Stream = &withhold{src: stream, limit: withholdLimit}
+		w := &withhold{src: stream, limit: withholdLimit}
+		w.teller, _ = extractor.(NewsTeller)
+		reply.Stream = w
 	}
 }
 

@@ -98,18 +98,20 @@ func emptyArray(value []byte) bool {
 // keeps at most one unfinished event back, and lets one that grows beyond its bound
 // through.
 type withhold struct {
-	src   Stream
-	split wire.Splitter
-	held  []byte // the unfinished event
-	limit int
-	large bool // the event in progress is too large to hold: it passes
-	out   []byte
-	err   error
+	src    Stream
+	teller NewsTeller // the meter of src, which has just looked at each piece; may be nil
+	split  wire.Splitter
+	held   []byte // the unfinished event
+	limit  int
+	large  bool // the event in progress is too large to hold: it passes
+	out    []byte
+	err    error
 }
 
 func (w *withhold) Next() ([]byte, error) {
 	for w.err == nil {
 		var piece []byte
+		before := w.news()
 		piece, w.err = w.src.Next()
 		if w.err != nil {
 			if len(w.held) > 0 {
@@ -124,6 +126,11 @@ func (w *withhold) Next() ([]byte, error) {
 			}
 			break
 		}
+		if len(w.held) == 0 && !w.large && endsEvent(piece) &&
+			(w.teller != nil && w.news() == before || !mayReportUsage(piece)) {
+			w.split = wire.Splitter{} // what nearly all pieces are: whole events, without news
+			return piece, nil
+		}
 		if out := w.pass(piece); len(out) > 0 {
 			return out, nil
 		}
@@ -131,12 +138,16 @@ func (w *withhold) Next() ([]byte, error) {
 	return nil, w.err
 }
 
+// news is how much of what has come may say something.
+func (w *withhold) news() int {
+	if w.teller == nil {
+		return 0
+	}
+	return w.teller.News()
+}
+
 // pass returns what of piece, and of what was held, may go on.
 func (w *withhold) pass(piece []byte) []byte {
-	if len(w.held) == 0 && !w.large && endsEvent(piece) && !mayReportUsage(piece) {
-		w.split = wire.Splitter{} // what nearly all pieces are: whole events, without news
-		return piece
-	}
 	w.out = w.out[:0]
 	start := 0 // of what passes from piece
 	for at := 0; at < len(piece); {

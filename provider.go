@@ -124,6 +124,15 @@ type HeaderExtractor interface {
 	Header(h http.Header)
 }
 
+// NewsTeller is a [ResponseExtractor] that tells frames that may say something from those
+// that say nothing, by the way they look.
+type NewsTeller interface {
+	ResponseExtractor
+	// News is how many frames so far may have said something: a frame with usage always
+	// counts.
+	News() int
+}
+
 // RequestExtractor is a [ResponseExtractor] that also looks at the request: some answers
 // leave open what was asked for (the lifetime of cache entries, say).
 type RequestExtractor interface {
