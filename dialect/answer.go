@@ -16,6 +16,7 @@ type Answer struct {
 	Meta       llmproxy.ResponseMetadata // all but the usage
 	Counters   Counters
 	Convention Convention
+	Output     bool // some has been seen: text, reasoning, the call of a tool
 	Over       bool // the terminal event has been seen
 
 	charge Charge // nil where the provider states none
@@ -24,11 +25,18 @@ type Answer struct {
 // Done reports that the answer's terminal event has been seen.
 func (a *Answer) Done() bool { return a.Over }
 
-// Metadata returns what is known so far.
+// Metadata returns what is known so far. Usage that is zero throughout counts as
+// reported only where there is no output: it costs something, and zeros are what servers
+// send that do not count (https://github.com/azerozero/grob/issues/454).
 func (a *Answer) Metadata() llmproxy.ResponseMetadata {
 	m := a.Meta
-	m.UsageReported = a.Counters.Reported() || m.CostReported
-	if a.Counters.Reported() {
+	reported := a.Counters.Reported()
+	if reported && a.Output && a.Counters.Zero() {
+		reported = false
+		m.CostReported = m.CostReported && m.ProviderCost > 0
+	}
+	m.UsageReported = reported || m.CostReported
+	if reported {
 		m.Usage, m.Inconsistent = a.Counters.Usage(a.Convention)
 	}
 	return m
@@ -43,8 +51,11 @@ func (a *Answer) ReadUsage(usage []byte) {
 		return
 	}
 	before := a.Counters
-	a.Counters.Read(usage)
+	blank := a.Counters.read(usage)
 	amount, ok := a.charge(usage)
+	if blank && amount == 0 {
+		return
+	}
 	if ok || a.Counters != before {
 		a.Meta.ProviderCost, a.Meta.CostReported = amount, ok
 	}
@@ -125,6 +136,7 @@ func (a *Answer) Body(body []byte) {
 	case !absent(data):
 		a.Meta.Outcome, a.Over = llmproxy.OutcomeCompleted, true
 	}
+	a.Output = a.Output || Filled(data)
 }
 
 // maxText is the size in bytes to which the strings of an answer are cut. Ids and model
@@ -178,6 +190,31 @@ func IsObject(value []byte) bool { return len(value) > 1 && value[0] == '{' }
 
 // isText reports whether value is a string that is not empty.
 func isText(value []byte) bool { return len(value) > len(`""`) && value[0] == '"' }
+
+// Filled reports whether value, the value of a member, is a text, a list or an object
+// with something in it.
+func Filled(value []byte) bool {
+	if len(value) <= 2 {
+		return false
+	}
+	switch value[0] {
+	case '"':
+		return true
+	case '[', '{':
+		return len(bytes.TrimSpace(value[1:len(value)-1])) > 0
+	}
+	return false
+}
+
+// HasText reports whether object has a text that is not empty, besides its type.
+func HasText(object []byte) bool {
+	for name, value := range wire.Members(object) {
+		if isText(value) && string(name) != "type" {
+			return true
+		}
+	}
+	return false
+}
 
 // absent reports whether a member's value is missing or null.
 func absent(value []byte) bool { return value == nil || wire.IsNull(value) }

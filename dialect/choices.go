@@ -54,6 +54,7 @@ func (c *Choices) Frame(f wire.Frame) {
 	c.begun = true
 	if !failed && c.named() {
 		if c.boring != nil && c.boring.matches(data) {
+			c.listen(data)
 			return
 		}
 		if !hasNews(data) {
@@ -61,6 +62,7 @@ func (c *Choices) Frame(f wire.Frame) {
 				c.boring = &shape{}
 			}
 			c.boring.learn(data)
+			c.listen(data)
 			return
 		}
 	}
@@ -70,6 +72,38 @@ func (c *Choices) Frame(f wire.Frame) {
 		c.ErrorEvent(data)
 	}
 	c.settle()
+}
+
+// listen looks for output in a chunk without news, until there has been some: most often
+// that is the first such chunk.
+func (c *Choices) listen(chunk []byte) {
+	if c.Output {
+		return
+	}
+	for choice := range wire.Elements(wire.Member(chunk, "choices")) {
+		for name, value := range wire.Members(choice) {
+			c.hear(name, value)
+		}
+	}
+}
+
+// hear looks for output in a member of a choice.
+func (c *Choices) hear(name, value []byte) {
+	if c.Output {
+		return
+	}
+	switch string(name) {
+	case "text":
+		c.Output = isText(value)
+	case "delta", "message":
+		for name, value := range wire.Members(value) {
+			switch string(name) {
+			case "content", "reasoning", "reasoning_content", "reasoning_details", "thinking",
+				"refusal", "tool_calls", "function_call", "audio", "images":
+				c.Output = c.Output || Filled(value)
+			}
+		}
+	}
 }
 
 func (c *Choices) named() bool { return c.Meta.Model != "" || c.parsed >= maxNaming }
@@ -205,6 +239,7 @@ func (c *Choices) readChoices(choices []byte, s *summary) {
 		index := at
 		var reason []byte
 		for name, value := range wire.Members(element) {
+			c.hear(name, value)
 			switch string(name) {
 			case "index":
 				if n, ok := wire.Int(value); ok {

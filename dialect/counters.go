@@ -48,8 +48,9 @@ const maxCount = 1 << 50
 // Counters are the counts that one answer has reported so far, in the provider's own
 // convention. The zero value has none.
 type Counters struct {
-	n     [counters]int64
-	known uint32 // a bit for each counter that was reported
+	n      [counters]int64
+	known  uint32 // a bit for each counter that was reported
+	broken uint32 // a bit for each counter whose last report is a number that is no count
 }
 
 // Reported reports whether a usage object has been read. An explicit zero counts.
@@ -57,14 +58,35 @@ func (c *Counters) Reported() bool {
 	return c.has(prompt) || c.has(completion) || c.has(total)
 }
 
+// Zero reports whether no counter is above zero.
+func (c *Counters) Zero() bool { return c.n == [counters]int64{} }
+
+// Miscounted reports whether a number that was reported is no count.
+func (c *Counters) Miscounted() bool { return c.broken != 0 }
+
+// Total returns the total that the last report states.
+func (c *Counters) Total() (n int64, ok bool) { return c.n[total], c.has(total) }
+
 func (c *Counters) has(k counter) bool { return c.known>>k&1 != 0 }
+
+// blank reports whether nothing is above zero where the report speaks of both sides.
+// Servers that do not count send such objects beside the real report, or in its place.
+func (c *Counters) blank() bool {
+	const both = 1<<prompt | 1<<completion
+	said := c.known | c.broken
+	return c.Zero() && (said&both == both || said>>total&1 != 0)
+}
 
 // Read takes over the counts of a usage object of the OpenAI family, in any of its known
 // spellings. Reports are cumulative: a count replaces the earlier one of its kind and is
 // never added to it; one that is absent, null, negative, fractional or no number leaves
 // it. An object without a prompt, completion or total count is no report (null, {},
-// Groq's cache statistics) and changes nothing.
-func (c *Counters) Read(usage []byte) {
+// Groq's cache statistics) and changes nothing; nor does one that is zero throughout,
+// after one that is not.
+func (c *Counters) Read(usage []byte) { c.read(usage) }
+
+// read is Read. blank says that nothing was taken over because all is zero.
+func (c *Counters) read(usage []byte) (blank bool) {
 	var r Counters
 	for name, value := range wire.Members(usage) {
 		switch string(name) {
@@ -94,17 +116,21 @@ func (c *Counters) Read(usage []byte) {
 			r.set(searches, wire.Member(value, "web_search_requests"))
 		}
 	}
-	if !r.Reported() {
-		return
+	if blank = r.blank() && !c.Zero(); blank || !r.Reported() {
+		return blank
 	}
 	// A total belongs to the counts beside it, not to those of a later report.
+	c.n[total] = 0
 	c.known &^= 1 << total
+	c.broken &^= 1 << total
 	for k := range counters {
 		if r.has(k) {
 			c.n[k] = r.n[k]
 		}
 	}
 	c.known |= r.known
+	c.broken = c.broken&^r.known | r.broken
+	return false
 }
 
 func (c *Counters) readPrompt(details []byte) {
@@ -152,6 +178,8 @@ func (c *Counters) set(k counter, value []byte) {
 	if n, ok := Count(value); ok {
 		c.n[k] = max(c.n[k], n)
 		c.known |= 1 << k
+	} else if Miscounted(value) {
+		c.broken |= 1 << k
 	}
 }
 
@@ -163,6 +191,13 @@ func Count(value []byte) (n int64, ok bool) {
 		return 0, false
 	}
 	return n, ok
+}
+
+// Miscounted reports whether value is a number, but no count: a report with such a number
+// contradicts itself.
+func Miscounted(value []byte) bool {
+	_, ok := Count(value)
+	return !ok && wire.KindOf(value) == wire.Number
 }
 
 // Normalise returns what one usage object reports: ok is false where it is no report,

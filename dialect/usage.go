@@ -11,11 +11,11 @@ import "github.com/llmproxy/llmproxy"
 // it is larger. Perplexity's deep research counts citations and reasoning beside both,
 // and leaves them out of its total as well.
 //
-// Where no reading fits, the counts are inconsistent. Nothing that was reported is lost
+// Where no reading fits, or a number is no count, the counts are inconsistent. Nothing that was reported is lost
 // then: totals, cached tokens and reasoning stand as they came, though a part is larger
 // than its total. Whoever prices such a usage has to go by the totals.
 func (c *Counters) Usage(convention Convention) (u llmproxy.Usage, inconsistent bool) {
-	n := reading{Counters: *c}
+	n := reading{Counters: *c, inconsistent: c.Miscounted()}
 	n.complete()
 	n.place()
 	u = llmproxy.Usage{
@@ -44,7 +44,7 @@ func (r *reading) complete() {
 		r.n[prompt] = r.n[cached] + r.n[missed]
 		r.known |= 1 << prompt
 	case r.has(cached) && r.has(missed):
-		r.inconsistent = r.n[cached]+r.n[missed] != r.n[prompt]
+		r.inconsistent = r.inconsistent || r.n[cached]+r.n[missed] != r.n[prompt]
 	case r.has(total) && !r.has(prompt):
 		r.n[prompt] = max(r.n[total]-r.n[completion], 0)
 	}

@@ -120,11 +120,16 @@ func TestNormalise(t *testing.T) {
 		{
 			"what is no count does not spoil the rest", `{"prompt_tokens":10,"completion_tokens":4,"total_tokens":"14","reasoning_tokens":1.5,"prompt_tokens_details":{"cached_tokens":-1,"audio_tokens":"3","image_tokens":1e300,"cache_write_tokens":2}}`,
 			llmproxy.Usage{PromptTokens: 10, CompletionTokens: 4, CacheWrite: 2},
-			consistent,
+			inconsistent,
 		},
 		{
 			"an absurd count is none", `{"prompt_tokens":10,"completion_tokens":9223372036854775807}`,
 			llmproxy.Usage{PromptTokens: 10},
+			inconsistent,
+		},
+		{
+			"what is no number contradicts nothing", `{"prompt_tokens":10,"completion_tokens":4,"total_tokens":"14","num_search_queries":null,"prompt_tokens_details":{"cached_tokens":"-1"}}`,
+			llmproxy.Usage{PromptTokens: 10, CompletionTokens: 4},
 			consistent,
 		},
 		{"zero", `{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}`, llmproxy.Usage{}, consistent},
@@ -306,6 +311,31 @@ func TestReports(t *testing.T) {
 			"an explicit zero replaces",
 			[]string{`{"prompt_tokens":7,"completion_tokens":5}`, `{"prompt_tokens":7,"completion_tokens":0}`},
 			llmproxy.Usage{PromptTokens: 7},
+		},
+		{
+			"so does that of one counter",
+			[]string{`{"prompt_tokens":7,"completion_tokens":5}`, `{"completion_tokens":0}`},
+			llmproxy.Usage{PromptTokens: 7},
+		},
+		{
+			"zeros throughout replace nothing: azerozero/grob#454",
+			[]string{`{"prompt_tokens":5,"completion_tokens":6,"total_tokens":11}`, `{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0,"prompt_tokens_details":{"cached_tokens":0}}`},
+			llmproxy.Usage{PromptTokens: 5, CompletionTokens: 6},
+		},
+		{
+			"nor do those of the totals alone",
+			[]string{`{"prompt_tokens":5,"completion_tokens":6}`, `{"total_tokens":0}`, `{"prompt_tokens":0,"completion_tokens":0}`, `{"prompt_tokens":0,"completion_tokens":-1}`},
+			llmproxy.Usage{PromptTokens: 5, CompletionTokens: 6},
+		},
+		{
+			"counts replace zeros",
+			[]string{`{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}`, `{"prompt_tokens":5,"completion_tokens":6,"total_tokens":11}`},
+			llmproxy.Usage{PromptTokens: 5, CompletionTokens: 6},
+		},
+		{
+			"a count mends what was none",
+			[]string{`{"prompt_tokens":5,"completion_tokens":-1,"total_tokens":-1}`, `{"prompt_tokens":5,"completion_tokens":6}`},
+			llmproxy.Usage{PromptTokens: 5, CompletionTokens: 6},
 		},
 	} {
 		var c dialect.Counters

@@ -93,6 +93,19 @@ func TestStream(t *testing.T) {
 			}), true,
 		},
 		{
+			"zeros beside a text are no report",
+			first + text + finish + `data: {"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}` + "\n\n" + done,
+			answer(func(m *llmproxy.ResponseMetadata) {
+				tier(m)
+				unread(m)
+			}), true,
+		},
+		{
+			"zeros do not replace counts",
+			first + text + finish + usage + `data: {"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}` + "\n\n" + done,
+			answer(tier), true,
+		},
+		{
 			"an explicit zero is a report",
 			first + finish + `data: {"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}` + "\n\n" + done,
 			answer(func(m *llmproxy.ResponseMetadata) {
@@ -319,6 +332,43 @@ func TestBody(t *testing.T) {
 				t.Errorf("done = %v, want %v; want - got +:\n%s", done, tt.done, diff)
 			}
 		})
+	}
+}
+
+// Zeros throughout are a report where there is no output.
+func TestZeros(t *testing.T) {
+	t.Parallel()
+	const zeros = `"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}`
+	body := func(message string) string {
+		return `{"model":"m-1","choices":[{"index":0,"message":` + message + `,"finish_reason":"stop"}],` + zeros + `}`
+	}
+	streamed := func(deltas ...string) string {
+		s := first
+		for _, d := range deltas {
+			s += `data: {"model":"m-1","choices":[{"index":0,"delta":` + d + `,"finish_reason":null}],"usage":null}` + "\n\n"
+		}
+		return s + `data: {"choices":[],` + zeros + "}\n\n" + done
+	}
+	for _, tt := range []struct {
+		name, answer string
+		reported     bool
+	}{
+		{"a text", body(`{"role":"assistant","content":"hi"}`), false},
+		{"parts", body(`{"content":[{"type":"text","text":"hi"}]}`), false},
+		{"reasoning", body(`{"content":null,"reasoning_content":"hm"}`), false},
+		{"the call of a tool", body(`{"content":"","tool_calls":[{"id":"c"}]}`), false},
+		{"a refusal", body(`{"content":null,"refusal":"no"}`), false},
+		{"nothing", body(`{"role":"assistant","content":"","tool_calls":[ ],"refusal":null}`), true},
+		{"a streamed text", streamed(`{"content":"hi"}`), false},
+		{"a streamed call", streamed(`{"tool_calls":[{"index":0,"function":{"name":"f"}}]}`), false},
+		{"a text after chunks of its shape without one", streamed(`{"content":""}`, `{"content":""}`, `{"content":"hi"}`), false},
+		{"empty texts", streamed(`{"content":""}`, `{"content":""}`), true},
+		{"zeros beside every text", `data: {"model":"m-1","choices":[{"index":0,"delta":{"content":"a"}}],` + zeros + "}\n\n" + done, false},
+		{"a zero in one counter", strings.Replace(body(`{"content":"hi"}`), `"prompt_tokens":0`, `"prompt_tokens":3`, 1), true},
+	} {
+		if m, _ := dialecttest.Read(t, chat.New, tt.answer); m.UsageReported != tt.reported {
+			t.Errorf("%s: reported = %v, want %v", tt.name, m.UsageReported, tt.reported)
+		}
 	}
 }
 

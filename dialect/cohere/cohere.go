@@ -41,6 +41,8 @@ func (r *reader) Frame(f wire.Frame) {
 		r.end(wire.Member(f.Data, "delta"))
 	case "error":
 		r.ErrorEvent(f.Data)
+	case "content-delta", "tool-plan-delta", "tool-call-start":
+		r.Output = r.Output || hasOutput(wire.Member(wire.Member(f.Data, "delta"), "message"))
 	case "":
 		if first {
 			r.body(f.Data)
@@ -51,7 +53,10 @@ func (r *reader) Frame(f wire.Frame) {
 // Metadata returns what is known so far.
 func (r *reader) Metadata() llmproxy.ResponseMetadata {
 	m := r.Meta
-	m.Usage, m.UsageReported = r.counts.usage()
+	// Zeros beside output are what servers send that do not count.
+	if !r.Output || !r.counts.isZero() {
+		m.Usage, m.UsageReported, m.Inconsistent = r.counts.usage()
+	}
 	return m
 }
 
@@ -90,8 +95,10 @@ func (r *reader) body(data []byte) {
 			r.counts.read(value)
 		case "message":
 			failed = wire.KindOf(value) == wire.Text
+			r.Output = !failed && hasOutput(value)
 		case "embeddings", "results":
 			answered = true
+			r.Output = r.Output || dialect.Filled(value)
 		}
 	}
 	switch {
@@ -104,6 +111,29 @@ func (r *reader) body(data []byte) {
 		r.Meta.Outcome = llmproxy.OutcomeCompleted
 	}
 	r.Over = r.Meta.Outcome != llmproxy.OutcomeUnknown
+}
+
+// hasOutput reports whether a message, or what an event adds to one, is more than an
+// empty text.
+func hasOutput(message []byte) bool {
+	for name, value := range wire.Members(message) {
+		switch string(name) {
+		case "tool_plan", "tool_calls":
+			if dialect.Filled(value) {
+				return true
+			}
+		case "content": // a list, of which events have one element
+			if dialect.HasText(value) {
+				return true
+			}
+			for part := range wire.Elements(value) {
+				if dialect.HasText(part) {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // finish reads a finish reason.

@@ -59,8 +59,28 @@ func TestBodies(t *testing.T) {
 			true,
 		},
 		{
+			"zeros beside a text are no report", `{"finish_reason":"COMPLETE","message":{"role":"assistant","content":[{"type":"text","text":"hi"}]},"usage":{"billed_units":{"input_tokens":0,"output_tokens":0},"tokens":{"input_tokens":0,"output_tokens":0}}}`,
+			llmproxy.ResponseMetadata{FinishReason: "COMPLETE", Outcome: llmproxy.OutcomeCompleted},
+			true,
+		},
+		{
+			"nor beside a vector", `{"embeddings":{"float":[[0.1]]},"meta":{"billed_units":{"input_tokens":0}}}`,
+			llmproxy.ResponseMetadata{Outcome: llmproxy.OutcomeCompleted},
+			true,
+		},
+		{
+			"nothing billed of what was processed", `{"finish_reason":"COMPLETE","message":{"content":[{"type":"text","text":"hi"}]},"usage":{"billed_units":{"input_tokens":0,"output_tokens":0},"tokens":{"input_tokens":9,"output_tokens":3}}}`,
+			llmproxy.ResponseMetadata{FinishReason: "COMPLETE", Outcome: llmproxy.OutcomeCompleted, UsageReported: true},
+			true,
+		},
+		{
+			"zeros without output are a report", `{"finish_reason":"COMPLETE","message":{"content":[{"type":"text","text":""}]},"usage":{"billed_units":{"input_tokens":0,"output_tokens":0}}}`,
+			llmproxy.ResponseMetadata{FinishReason: "COMPLETE", Outcome: llmproxy.OutcomeCompleted, UsageReported: true},
+			true,
+		},
+		{
 			"what is no count does not spoil the rest", `{"finish_reason":"COMPLETE","usage":{"billed_units":{"input_tokens":-1,"output_tokens":2,"image_tokens":"3"}}}`,
-			llmproxy.ResponseMetadata{FinishReason: "COMPLETE", Outcome: llmproxy.OutcomeCompleted, Usage: llmproxy.Usage{CompletionTokens: 2}, UsageReported: true},
+			llmproxy.ResponseMetadata{FinishReason: "COMPLETE", Outcome: llmproxy.OutcomeCompleted, Usage: llmproxy.Usage{CompletionTokens: 2}, UsageReported: true, Inconsistent: true},
 			true,
 		},
 		{

@@ -14,6 +14,7 @@ type counts struct{ billed, processed tokens }
 type tokens struct {
 	input, image, output, searches int64
 	reported                       bool
+	broken                         bool // a number is no count
 }
 
 // read takes over a usage or meta object.
@@ -46,12 +47,19 @@ func (t *tokens) read(object []byte) {
 		}
 		if n, ok := dialect.Count(value); ok {
 			*to, t.reported = n, true
+		} else if dialect.Miscounted(value) {
+			t.broken = true
 		}
 	}
 }
 
+func (t *tokens) isZero() bool { return t.input|t.image|t.output|t.searches == 0 }
+
+// isZero reports whether no count of any kind is above zero.
+func (c *counts) isZero() bool { return c.billed.isZero() && c.processed.isZero() }
+
 // usage returns the counts in the convention of [llmproxy.Usage].
-func (c *counts) usage() (u llmproxy.Usage, reported bool) {
+func (c *counts) usage() (u llmproxy.Usage, reported, inconsistent bool) {
 	t := c.billed
 	if !t.reported {
 		t = c.processed
@@ -59,5 +67,5 @@ func (c *counts) usage() (u llmproxy.Usage, reported bool) {
 	return llmproxy.Usage{
 		PromptTokens: t.input + t.image, CompletionTokens: t.output,
 		InputImage: t.image, SearchUnits: t.searches,
-	}, t.reported
+	}, t.reported, t.reported && t.broken
 }

@@ -30,6 +30,7 @@ type reader struct {
 	begun   bool // a frame has been seen
 	stopped bool // messageStop has been seen
 	told    bool // metadata has been seen
+	output  bool // some has been seen
 	over    bool // nothing that follows counts
 }
 
@@ -60,6 +61,10 @@ func (r *reader) Frame(f wire.Frame) {
 		if first {
 			r.body(f.Data)
 		}
+	case "contentBlockDelta":
+		r.output = r.output || hasOutput(wire.Member(f.Data, "delta"))
+	case "contentBlockStart":
+		r.output = r.output || dialect.Filled(wire.Member(f.Data, "start"))
 	case "messageStop":
 		r.stopped = true
 		r.stop(wire.Member(f.Data, "stopReason"))
@@ -83,7 +88,8 @@ func (r *reader) Done() bool { return r.over }
 // Metadata returns what is known so far.
 func (r *reader) Metadata() llmproxy.ResponseMetadata {
 	m := r.meta
-	if r.usage.reported() {
+	// Zeros beside output are what servers send that do not count.
+	if r.usage.reported() && !(r.output && r.usage.isZero()) {
 		m.UsageReported = true
 		m.Usage, m.Inconsistent = r.usage.normalise()
 	}
@@ -133,7 +139,12 @@ func (r *reader) body(data []byte) {
 		switch string(name) {
 		case "stopReason":
 			answered, reason = true, value
-		case "output", "usage", "inputTokens":
+		case "output":
+			answered = true
+			for block := range wire.Elements(wire.Member(wire.Member(value, "message"), "content")) {
+				r.output = r.output || hasOutput(block)
+			}
+		case "usage", "inputTokens":
 			answered = true
 		case "message", "Message":
 			fault = fault || wire.KindOf(value) == wire.Text
@@ -160,6 +171,17 @@ func (r *reader) body(data []byte) {
 		r.fail("")
 		r.over = true
 	}
+}
+
+// hasOutput reports whether a block of content, or a part of one, is more than an empty
+// text.
+func hasOutput(block []byte) bool {
+	for _, value := range wire.Members(block) {
+		if dialect.Filled(value) {
+			return true
+		}
+	}
+	return false
 }
 
 // originalStatus reads the status that the model answered with, of an exception.

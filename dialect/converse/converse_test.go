@@ -81,13 +81,58 @@ func TestAnswers(t *testing.T) {
 				{"contentBlockDelta", `{"contentBlockIndex":0,"delta":{"text":"a"},"p":"abc"}`},
 				{"contentBlockStop", `{"contentBlockIndex":0}`},
 				{"messageStop", `{"stopReason":"tool_use"}`},
-				{"metadata", `{"usage":{"inputTokens":0,"outputTokens":0,"totalTokens":0},"serviceTier":{"type":"flex"},"trace":{"promptRouter":{"invokedModelId":"arn:aws:bedrock:us-east-1::foundation-model/m"}}}`},
+				{"metadata", `{"usage":{"inputTokens":4,"outputTokens":0,"totalTokens":4},"serviceTier":{"type":"flex"},"trace":{"promptRouter":{"invokedModelId":"arn:aws:bedrock:us-east-1::foundation-model/m"}}}`},
 			},
 			metadata{
 				Model: "arn:aws:bedrock:us-east-1::foundation-model/m", ServiceTier: "flex",
-				Outcome: llmproxy.OutcomeCompleted, FinishReason: "tool_use", UsageReported: true,
+				Outcome: llmproxy.OutcomeCompleted, FinishReason: "tool_use", UsageReported: true, Usage: usage{PromptTokens: 4},
 			},
 			true,
+		},
+		{
+			"zeros beside a text are no report", nil,
+			[]event{
+				{"contentBlockDelta", `{"contentBlockIndex":0,"delta":{"text":"a"}}`},
+				{"messageStop", `{"stopReason":"end_turn"}`},
+				{"metadata", `{"usage":{"inputTokens":0,"outputTokens":0,"totalTokens":0}}`},
+			},
+			metadata{Outcome: llmproxy.OutcomeCompleted, FinishReason: "end_turn"},
+			true,
+		},
+		{
+			"nor beside the call of a tool", nil,
+			[]event{
+				{"contentBlockStart", `{"contentBlockIndex":0,"start":{"toolUse":{"name":"f","toolUseId":"t"}}}`},
+				{"messageStop", `{"stopReason":"tool_use"}`},
+				{"metadata", `{"usage":{"inputTokens":0,"outputTokens":0}}`},
+			},
+			metadata{Outcome: llmproxy.OutcomeCompleted, FinishReason: "tool_use"},
+			true,
+		},
+		{
+			"zeros without output are a report", nil,
+			[]event{
+				{"contentBlockDelta", `{"contentBlockIndex":0,"delta":{"text":""}}`},
+				{"messageStop", `{"stopReason":"end_turn"}`},
+				{"metadata", `{"usage":{"inputTokens":0,"outputTokens":0}}`},
+			},
+			metadata{Outcome: llmproxy.OutcomeCompleted, FinishReason: "end_turn", UsageReported: true},
+			true,
+		},
+		{
+			"a body with zeros beside a text", nil,
+			[]event{body(answer + `"stopReason":"end_turn","usage":{"inputTokens":0,"outputTokens":0,"totalTokens":0}}`)},
+			metadata{Outcome: llmproxy.OutcomeCompleted, FinishReason: "end_turn"},
+			true,
+		},
+		{
+			"zeros do not replace counts", nil,
+			[]event{
+				{"metadata", `{"usage":{"inputTokens":4,"outputTokens":2}}`},
+				{"metadata", `{"usage":{"inputTokens":0,"outputTokens":0}}`},
+			},
+			metadata{UsageReported: true, Usage: usage{PromptTokens: 4, CompletionTokens: 2}},
+			false,
 		},
 		{
 			"a stream without its end", nil,
@@ -236,7 +281,7 @@ func TestUsage(t *testing.T) {
 		{"another total", `{"inputTokens":5,"outputTokens":1,"cacheReadInputTokens":4,"totalTokens":6}`, usage{PromptTokens: 9, CompletionTokens: 1, CacheRead: 4}, true},
 		{"no output", `{"inputTokens":30}`, usage{PromptTokens: 30}, true},
 		{"no input", `{"outputTokens":30,"totalTokens":30}`, usage{CompletionTokens: 30}, true},
-		{"odd numbers", `{"inputTokens":5.0,"outputTokens":1e1,"cacheReadInputTokens":-4,"cacheWriteInputTokens":"8","totalTokens":null}`, usage{PromptTokens: 5, CompletionTokens: 10}, false},
+		{"odd numbers", `{"inputTokens":5.0,"outputTokens":1e1,"cacheReadInputTokens":-4,"cacheWriteInputTokens":"8","totalTokens":null}`, usage{PromptTokens: 5, CompletionTokens: 10}, true},
 	} {
 		got, _ := read(nil, event{"metadata", `{"usage":` + tt.usage + `}`})
 		if diff := cmp.Diff(tt.want, got.Usage); diff != "" || got.Inconsistent != tt.inconsistent || !got.UsageReported {

@@ -24,6 +24,7 @@ const (
 type usage struct {
 	n     [counters]int64
 	known uint8 // a bit for each counter that was reported
+	wrong bool  // a number is no count
 	hour  bool  // the request asked for lifetimes of one hour and no other
 }
 
@@ -33,7 +34,7 @@ func (u *usage) has(k counter) bool { return u.known>>k&1 != 0 }
 func (u *usage) reported() bool { return u.has(input) || u.has(output) }
 
 // read takes a usage object for the report of the answer, in place of an earlier one.
-// What is no report changes nothing.
+// What is no report changes nothing, nor do zeros alone.
 func (u *usage) read(object []byte) {
 	var r usage
 	for name, value := range wire.Members(object) {
@@ -52,7 +53,7 @@ func (u *usage) read(object []byte) {
 			r.lifetimes(value)
 		}
 	}
-	if r.reported() {
+	if r.reported() && (!r.isZero() || u.isZero()) {
 		r.hour = u.hour
 		*u = r
 	}
@@ -64,15 +65,22 @@ func (u *usage) set(k counter, value []byte) {
 	if n, ok := dialect.Count(value); ok {
 		u.n[k] = max(u.n[k], n)
 		u.known |= 1 << k
+	} else if dialect.Miscounted(value) {
+		u.wrong = true
 	}
 }
+
+// isZero reports whether no count is above zero.
+func (u *usage) isZero() bool { return u.n == [counters]int64{} }
 
 // lifetimes reads the member cacheDetails: what was written, by lifetime.
 func (u *usage) lifetimes(details []byte) {
 	const most = 1 << 50 // as of a single count
 	for entry := range wire.Elements(details) {
-		n, ok := dialect.Count(wire.Member(entry, "inputTokens"))
+		value := wire.Member(entry, "inputTokens")
+		n, ok := dialect.Count(value)
 		if !ok {
+			u.wrong = u.wrong || dialect.Miscounted(value)
 			continue
 		}
 		k := short
@@ -91,7 +99,7 @@ func (u *usage) lifetimes(details []byte) {
 // normalise brings the counts into the convention of [llmproxy.Usage]: Bedrock counts
 // what is read from and written to the cache beside the input, and all of it in its total.
 //
-// Counts are inconsistent where they contradict the total, where more was written at some
+// Counts are inconsistent where a number is none, where they contradict the total, where more was written at some
 // lifetime than at all, and where one of input and output is missing: Bedrock leaves out
 // what a guardrail replaced.
 func (u *usage) normalise() (n llmproxy.Usage, inconsistent bool) {
@@ -104,7 +112,7 @@ func (u *usage) normalise() (n llmproxy.Usage, inconsistent bool) {
 		CompletionTokens: c[output],
 		CacheRead:        c[read],
 	}
-	inconsistent = !u.has(input) || !u.has(output) || u.has(total) && c[total] != n.TotalTokens()
+	inconsistent = u.wrong || !u.has(input) || !u.has(output) || u.has(total) && c[total] != n.TotalTokens()
 	if c[short]+c[long] > c[written] {
 		n.CacheWrite = c[written]
 		return n, true

@@ -50,6 +50,16 @@ func TestChat(t *testing.T) {
 			true,
 		},
 		{
+			"zeros do not replace thoughts",
+			sse(
+				chunk(`,"finish_reason":"stop"`, `{"prompt_tokens":7,"completion_tokens":5,"total_tokens":112}`),
+				chunk("", `{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}`),
+				"[DONE]",
+			),
+			llmproxy.Usage{PromptTokens: 7, CompletionTokens: 105, Reasoning: 100},
+			false,
+		},
+		{
 			"a stream reports on every chunk",
 			sse(
 				chunk("", `{"prompt_tokens":7,"completion_tokens":1,"total_tokens":58}`),

@@ -38,6 +38,7 @@ type reader struct {
 	seen, ended uint64 // a bit for each candidate; the API allows eight
 	blocked     bool   // the prompt was
 	embedded    bool   // the answer holds embeddings
+	output      bool   // a candidate has had some
 	over        bool
 }
 
@@ -87,7 +88,8 @@ func (r *reader) Metadata() llmproxy.ResponseMetadata {
 	default:
 		m.ServiceTier = r.traffic
 	}
-	if r.counts.reported() {
+	// Zeros beside output are what servers send that do not count.
+	if r.counts.reported() && !(r.counts.isZero() && (r.output || r.embedded)) {
 		m.UsageReported = true
 		m.Usage, m.Inconsistent = r.counts.usage()
 	}
@@ -157,6 +159,8 @@ func (r *reader) candidates(list []byte) {
 				reason = value
 			case "groundingMetadata":
 				grounding = value
+			case "content":
+				r.output = r.output || hasOutput(value)
 			}
 		}
 		r.searches.read(grounding)
@@ -171,6 +175,18 @@ func (r *reader) candidates(list []byte) {
 			}
 		}
 	}
+}
+
+// hasOutput reports whether a content has a part that is more than an empty text.
+func hasOutput(content []byte) bool {
+	for part := range wire.Elements(wire.Member(content, "parts")) {
+		for name, value := range wire.Members(part) {
+			if string(name) != "thoughtSignature" && dialect.Filled(value) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // stated reports whether value is a reason: a string, and not that of an enumeration

@@ -8,15 +8,21 @@ import (
 
 // count is a number that may not have been reported.
 type count struct {
-	n     int64
-	known bool
+	n      int64
+	known  bool
+	broken bool // a number was reported that is no count
 }
 
 func (c *count) set(value []byte) {
 	if n, ok := dialect.Count(value); ok {
-		*c = count{n, true}
+		c.n, c.known = n, true
+	} else if dialect.Miscounted(value) {
+		c.broken = true
 	}
 }
+
+// isStated reports whether there is a number, be it a count or not.
+func (c *count) isStated() bool { return c.known || c.broken }
 
 // The kinds of content that Google counts apart. All that is not named is text.
 const (
@@ -28,8 +34,9 @@ const (
 
 // split says how much of a count is not text.
 type split struct {
-	n     [kinds]int64
-	known bool // a list was reported, be it complete or not
+	n      [kinds]int64
+	known  bool // a list was reported, be it complete or not
+	broken bool // it has a number that is no count
 }
 
 // set reads a list of {"modality","tokenCount"}.
@@ -50,6 +57,7 @@ func (s *split) set(list []byte) {
 		}
 		n, ok := dialect.Count(tokens)
 		if !ok {
+			s.broken = s.broken || dialect.Miscounted(tokens)
 			continue
 		}
 		s.known = true
@@ -109,20 +117,36 @@ func (c *counts) reported() bool {
 	return c.prompt.known || c.candidates.known || c.thoughts.known || c.tools.known || c.total.known
 }
 
-// take replaces c by a later report, if it is one: reports are cumulative. A report that
-// adds up stands alone, since Google leaves out what is zero. One that does not is
-// completed from the earlier ones, but for their total, which belongs to the counts that
-// came with it.
+// isZero reports whether no count is above zero.
+func (c *counts) isZero() bool {
+	return c.prompt.n|c.cached.n|c.candidates.n|c.thoughts.n|c.tools.n|c.total.n == 0
+}
+
+// isBlank reports whether nothing is above zero where the report speaks of both sides.
+// Such a report is none beside one that counts.
+func (c *counts) isBlank() bool {
+	return c.isZero() && (c.total.isStated() || c.prompt.isStated() && c.candidates.isStated())
+}
+
+// isBroken reports whether a number is no count.
+func (c *counts) isBroken() bool {
+	return c.prompt.broken || c.cached.broken || c.candidates.broken || c.thoughts.broken ||
+		c.tools.broken || c.total.broken || c.promptBy.broken || c.cachedBy.broken || c.candidatesBy.broken
+}
+
+// take replaces c by a later report, if it is one: reports are cumulative, and what a
+// report does not say stands as it was said before. That does not hold for a total, which
+// belongs to the counts that came with it.
 func (c *counts) take(report counts) {
-	if !report.reported() {
+	if !report.reported() || report.isBlank() && !c.isZero() {
 		return
 	}
-	if !report.total.known || !report.beside() && !report.inside() {
-		report.inherit(c)
-	}
+	report.inherit(c)
 	*c = report
 }
 
+// inherit takes over from an earlier report what c does not say. A list of kinds is that
+// of its count: it holds for a larger one, but not for a smaller one.
 func (c *counts) inherit(earlier *counts) {
 	for _, p := range [...]struct {
 		mine, theirs     *count
@@ -134,12 +158,15 @@ func (c *counts) inherit(earlier *counts) {
 		{&c.thoughts, &earlier.thoughts, nil, nil},
 		{&c.tools, &earlier.tools, nil, nil},
 	} {
-		if p.mine.known {
-			continue
+		if !p.mine.known {
+			broken := p.mine.broken
+			*p.mine = *p.theirs
+			p.mine.broken = broken || p.theirs.broken
 		}
-		*p.mine = *p.theirs
-		if p.mineBy != nil && !p.mineBy.known {
+		if p.mineBy != nil && !p.mineBy.known && p.mine.n >= p.theirs.n {
+			broken := p.mineBy.broken
 			*p.mineBy = *p.theirsBy
+			p.mineBy.broken = broken || p.theirsBy.broken
 		}
 	}
 }
@@ -158,9 +185,11 @@ func (c *counts) inside() bool {
 }
 
 // usage brings the counts into the convention of [llmproxy.Usage]. Where they contradict
-// each other, totals, cached tokens and thoughts stand as reported.
+// each other, or a number is no count, totals, cached tokens and thoughts stand as
+// reported.
 func (c *counts) usage() (u llmproxy.Usage, inconsistent bool) {
 	n := *c
+	inconsistent = n.isBroken()
 	if !n.prompt.known && n.total.known {
 		n.prompt.n = max(n.total.n-n.candidates.n-n.thoughts.n-n.tools.n, 0)
 	}

@@ -143,7 +143,7 @@ func TestUsage(t *testing.T) {
 			"what is no count counts nothing",
 			`{"promptTokenCount":7,"candidatesTokenCount":-1,"thoughtsTokenCount":1.5,"toolUsePromptTokenCount":"9","cachedContentTokenCount":null,"totalTokenCount":7e0}`,
 			llmproxy.Usage{PromptTokens: 7},
-			false,
+			true,
 		},
 		{"an explicit zero is a report", `{"totalTokenCount":0}`, llmproxy.Usage{}, false},
 	} {
@@ -179,9 +179,32 @@ func TestCumulative(t *testing.T) {
 			llmproxy.Usage{PromptTokens: 79, CompletionTokens: 12},
 		},
 		{
-			"a report that adds up stands alone",
+			"what a report that adds up leaves out stays",
+			[]string{`{"promptTokenCount":900,"cachedContentTokenCount":500,"candidatesTokenCount":20,"totalTokenCount":920}`, `{"promptTokenCount":900,"candidatesTokenCount":30,"totalTokenCount":930}`},
+			llmproxy.Usage{PromptTokens: 900, CacheRead: 500, CompletionTokens: 30},
+		},
+		{
+			"what it says replaces, a zero too",
+			[]string{`{"promptTokenCount":900,"cachedContentTokenCount":500,"candidatesTokenCount":20,"totalTokenCount":920}`, `{"promptTokenCount":900,"cachedContentTokenCount":0,"candidatesTokenCount":0,"totalTokenCount":900}`},
+			llmproxy.Usage{PromptTokens: 900},
+		},
+		{
+			"zeros throughout replace nothing",
+			[]string{
+				`{"promptTokenCount":900,"cachedContentTokenCount":500,"candidatesTokenCount":20,"totalTokenCount":920}`,
+				`{"promptTokenCount":0,"candidatesTokenCount":0,"totalTokenCount":0}`, `{"promptTokenCount":0,"candidatesTokenCount":0}`, `{"totalTokenCount":0}`,
+			},
+			llmproxy.Usage{PromptTokens: 900, CacheRead: 500, CompletionTokens: 20},
+		},
+		{
+			"counts replace zeros",
+			[]string{`{"promptTokenCount":0,"totalTokenCount":0}`, `{"promptTokenCount":9,"candidatesTokenCount":2,"totalTokenCount":11}`},
+			llmproxy.Usage{PromptTokens: 9, CompletionTokens: 2},
+		},
+		{
+			"thoughts that a later total has inside",
 			[]string{`{"promptTokenCount":10,"candidatesTokenCount":4,"thoughtsTokenCount":3,"totalTokenCount":17}`, `{"promptTokenCount":10,"candidatesTokenCount":8,"totalTokenCount":18}`},
-			llmproxy.Usage{PromptTokens: 10, CompletionTokens: 8},
+			llmproxy.Usage{PromptTokens: 10, CompletionTokens: 8, Reasoning: 3},
 		},
 		{
 			"one that does not is completed",
@@ -192,12 +215,20 @@ func TestCumulative(t *testing.T) {
 			llmproxy.Usage{PromptTokens: 12, InputAudio: 6, InputTool: 2, CompletionTokens: 11, Reasoning: 3},
 		},
 		{
-			"one without a total is completed, and details belong to their count",
+			"one without a total is completed, and details hold for a count that grows",
 			[]string{
 				`{"promptTokenCount":10,"cachedContentTokenCount":4,"promptTokensDetails":[{"modality":"AUDIO","tokenCount":6}],"totalTokenCount":10}`,
 				`{"promptTokenCount":12,"candidatesTokenCount":8}`,
 			},
-			llmproxy.Usage{PromptTokens: 12, CacheRead: 4, CompletionTokens: 8},
+			llmproxy.Usage{PromptTokens: 12, CacheRead: 4, InputAudio: 6, CompletionTokens: 8},
+		},
+		{
+			"details of a count that shrinks do not",
+			[]string{
+				`{"promptTokenCount":10,"promptTokensDetails":[{"modality":"AUDIO","tokenCount":6}],"totalTokenCount":10}`,
+				`{"promptTokenCount":9,"candidatesTokenCount":8,"totalTokenCount":17}`,
+			},
+			llmproxy.Usage{PromptTokens: 9, CompletionTokens: 8},
 		},
 		{
 			"an object without counts changes nothing",
@@ -212,6 +243,69 @@ func TestCumulative(t *testing.T) {
 		m, _ := dialecttest.Read(t, gemini.New, sse(chunks...))
 		if diff := cmp.Diff(tt.want, m.Usage); diff != "" || m.Inconsistent {
 			t.Errorf("%s: inconsistent = %v, want - got +:\n%s", tt.name, m.Inconsistent, diff)
+		}
+	}
+}
+
+// Candidates that the last report leaves out stay, against its total.
+func TestCandidatesStay(t *testing.T) {
+	t.Parallel()
+	m, _ := dialecttest.Read(t, gemini.New, sse(
+		`{"usageMetadata":{"promptTokenCount":10,"candidatesTokenCount":20,"totalTokenCount":30}}`,
+		`{"usageMetadata":{"promptTokenCount":10,"totalTokenCount":10}}`,
+	))
+	if want := (llmproxy.Usage{PromptTokens: 10, CompletionTokens: 20}); m.Usage != want || !m.Inconsistent {
+		t.Errorf("inconsistent = %v, usage %+v, want %+v", m.Inconsistent, m.Usage, want)
+	}
+}
+
+// Zeros throughout are a report where there is no output.
+func TestZeros(t *testing.T) {
+	t.Parallel()
+	const zeros = `"usageMetadata":{"promptTokenCount":0,"candidatesTokenCount":0,"totalTokenCount":0}`
+	parts := func(parts string) string {
+		return `{"candidates":[{"content":{"parts":[` + parts + `],"role":"model"},"index":0}],` + zeros + `}`
+	}
+	for _, tt := range []struct {
+		name, answer string
+		reported     bool
+	}{
+		{"a text", parts(`{"text":"hi"}`), false},
+		{"a thought", parts(`{"text":"hm","thought":true}`), false},
+		{"the call of a tool", parts(`{"functionCall":{"name":"f","args":{}}}`), false},
+		{"a text, then zeros", sse(`{"candidates":[{"content":{"parts":[{"text":"hi"}]}}]}`, `{`+zeros+`}`), false},
+		{"a vector", `{"embedding":{"values":[0.1]},"usageMetadata":{"promptTokenCount":0}}`, false},
+		{"an empty text", parts(`{"text":"","thoughtSignature":"QUJD"}`), true},
+		{"no parts", parts(``), true},
+		{"no candidates", `{` + zeros + `}`, true},
+		{"a zero in one counter", parts(`{"text":"hi"}`)[:len(parts(`{"text":"hi"}`))-len(`"totalTokenCount":0}}`)] + `"totalTokenCount":3}}`, true},
+	} {
+		if m, _ := dialecttest.Read(t, gemini.New, tt.answer); m.UsageReported != tt.reported {
+			t.Errorf("%s: reported = %v, want %v", tt.name, m.UsageReported, tt.reported)
+		}
+	}
+}
+
+// A number that is no count contradicts the report it is in, wherever it is.
+func TestMiscounts(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		usages       []string
+		inconsistent bool
+	}{
+		{[]string{`{"promptTokenCount":7,"cachedContentTokenCount":-1}`}, true},
+		{[]string{`{"promptTokenCount":7,"promptTokensDetails":[{"modality":"TEXT","tokenCount":0.5}]}`}, true},
+		{[]string{`{"promptTokenCount":7,"candidatesTokenCount":1.5}`, `{"promptTokenCount":7,"candidatesTokenCount":2}`}, false},
+		{[]string{`{"promptTokenCount":7,"candidatesTokenCount":2}`, `{"promptTokenCount":7,"candidatesTokenCount":-2}`}, true},
+		{[]string{`{"promptTokenCount":7,"totalTokenCount":-2}`, `{"promptTokenCount":7}`}, false},
+	} {
+		var chunks []string
+		for _, usage := range tt.usages {
+			chunks = append(chunks, `{"usageMetadata":`+usage+`}`)
+		}
+		m, _ := dialecttest.Read(t, gemini.New, sse(chunks...))
+		if m.Usage.PromptTokens != 7 || m.Inconsistent != tt.inconsistent {
+			t.Errorf("%s: %+v, inconsistent = %v, want %v", tt.usages, m.Usage, m.Inconsistent, tt.inconsistent)
 		}
 	}
 }

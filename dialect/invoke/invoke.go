@@ -42,6 +42,7 @@ type reader struct {
 	metrics, header tokens // what Bedrock counted
 
 	measured bool // metrics have been seen
+	output   bool // some has been seen
 
 	decoded []byte // a buffer for the bytes of an event
 	begun   bool   // a frame has been seen
@@ -149,6 +150,7 @@ func (r *reader) body(body []byte) {
 func (r *reader) object(object []byte, whole bool) {
 	isChoices := r.choices != nil
 	for name, value := range wire.Members(object) {
+		r.output = r.output || isOutput(name, value)
 		switch string(name) {
 		case "amazon-bedrock-invocationMetrics":
 			r.measured = true
@@ -178,6 +180,50 @@ func (r *reader) object(object []byte, whole bool) {
 		r.choices.Frame(wire.Frame{Data: object})
 	}
 	r.over = r.over || r.bedrock.Done()
+}
+
+// isOutput reports whether a member of a body or an event, of any family, holds output.
+func isOutput(name, value []byte) bool {
+	switch string(name) {
+	case "outputText", "generation", "text", "completion", "embedding", "embeddings": // Titan, Llama, Cohere, Claude
+		return dialect.Filled(value)
+	case "results", "outputs", "generations", "content", "choices": // Titan, Mistral, Cohere, Claude
+		for element := range wire.Elements(value) {
+			if speaks(element) {
+				return true
+			}
+		}
+	case "completions": // AI21
+		for element := range wire.Elements(value) {
+			if dialect.HasText(wire.Member(element, "data")) {
+				return true
+			}
+		}
+	case "delta", "content_block": // Claude
+		return speaks(value)
+	case "contentBlockDelta": // Nova
+		return speaks(wire.Member(value, "delta"))
+	case "output":
+		for block := range wire.Elements(wire.Member(wire.Member(value, "message"), "content")) {
+			if speaks(block) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// speaks reports whether an element of an answer has a text, or the call of a tool.
+func speaks(element []byte) bool {
+	for name, value := range wire.Members(element) {
+		switch string(name) {
+		case "text", "outputText", "thinking", "partial_json", "toolUse", "input", "data", "reasoningContent":
+			if dialect.Filled(value) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // isMessage reports whether value is the type of a body or an event of Anthropic's
@@ -210,23 +256,25 @@ func (r *reader) Metadata() llmproxy.ResponseMetadata {
 	case m.Outcome == llmproxy.OutcomeUnknown && (r.plain.ended || r.plain.finish != ""):
 		m.Outcome = llmproxy.OutcomeCompleted
 	}
-	own := r.plain.tokens
-	switch {
-	case m.UsageReported && !m.Inconsistent:
-	case own.whole():
-		own.report(&m)
-	case r.metrics.whole():
-		r.metrics.report(&m)
-	case r.header.whole():
-		r.header.report(&m)
-	case m.UsageReported:
-	default:
-		// One side alone: embeddings have no output.
-		for _, t := range []tokens{own, r.metrics, r.header} {
-			if t.reported() {
-				t.report(&m)
-				break
-			}
+	if m.UsageReported && !m.Inconsistent && m.Usage != (llmproxy.Usage{}) {
+		return m
+	}
+	// What counts comes before zeros, and both sides before one alone: embeddings have no
+	// output. Zeros beside output are what servers send that do not count.
+	reports := [...]*tokens{&r.plain.tokens, &r.metrics, &r.header}
+	for _, t := range reports {
+		if t.whole() && !t.isZero() {
+			t.report(&m)
+			return m
+		}
+	}
+	if m.UsageReported {
+		return m
+	}
+	for _, t := range reports {
+		if t.reported() && !(t.isZero() && (r.output || r.choices != nil && r.choices.Output)) {
+			t.report(&m)
+			return m
 		}
 	}
 	return m

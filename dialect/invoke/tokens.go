@@ -21,12 +21,16 @@ const (
 type tokens struct {
 	n     [counters]int64
 	known uint8 // a bit for each counter that was reported
+	wrong bool  // a number is no count
 }
 
 func (t *tokens) has(k counter) bool { return t.known>>k&1 != 0 }
 
 // reported reports whether there is a report at all; an explicit zero counts.
 func (t *tokens) reported() bool { return t.has(input) || t.has(output) }
+
+// isZero reports whether no count is above zero.
+func (t *tokens) isZero() bool { return t.n == [counters]int64{} }
 
 // whole reports whether both sides were reported.
 func (t *tokens) whole() bool { return t.has(input) && t.has(output) }
@@ -37,6 +41,8 @@ func (t *tokens) set(k counter, value []byte) {
 	if n, ok := dialect.Count(value); ok {
 		t.n[k] = n
 		t.known |= 1 << k
+	} else if dialect.Miscounted(value) {
+		t.wrong = true
 	}
 }
 
@@ -58,7 +64,7 @@ func (t *tokens) readMetrics(metrics []byte) {
 
 // report makes t the usage of m.
 func (t *tokens) report(m *llmproxy.ResponseMetadata) {
-	m.UsageReported, m.Inconsistent = true, false
+	m.UsageReported, m.Inconsistent = true, t.wrong
 	m.Usage = llmproxy.Usage{
 		PromptTokens:     t.n[input] + t.n[read] + t.n[written],
 		CompletionTokens: t.n[output],

@@ -17,7 +17,8 @@ import (
 // refusal too. A stream ends with message_stop or error; an answer that failed keeps the
 // usage that was reported before.
 //
-// Tokens of an advisor are no part of the usage: they are another model's, at its price.
+// Tokens of an advisor are no part of the usage, but items of their own: they are another
+// model's, at its price.
 // The answer's model is the one that wrote it, which is another than the one that began it
 // where the provider fell back.
 func New() llmproxy.ResponseExtractor { return &reader{} }
@@ -43,6 +44,10 @@ func (r *reader) Frame(f wire.Frame) {
 			message = f.Data
 		}
 		r.message(message)
+	case "content_block_start":
+		r.Output = r.Output || isOutput(wire.Member(f.Data, "content_block"))
+	case "content_block_delta":
+		r.Output = r.Output || dialect.HasText(wire.Member(f.Data, "delta"))
 	case "message_delta":
 		r.delta(f.Data)
 	case "message_stop":
@@ -65,9 +70,15 @@ func (r *reader) Metadata() llmproxy.ResponseMetadata {
 	if r.tokens.servedBy != "" {
 		m.Model = r.tokens.servedBy
 	}
-	if r.tokens.reported {
+	switch {
+	case !r.tokens.reported:
+	case r.Output && r.tokens.isZero():
+		// Zeros beside output are what servers send that do not count.
+		m.CostReported = m.CostReported && m.ProviderCost > 0
+		m.UsageReported = m.CostReported
+	default:
 		m.UsageReported = true
-		m.Usage, m.Inconsistent = r.tokens.usage()
+		m.Usage, m.Items, m.Inconsistent = r.tokens.usage()
 	}
 	return m
 }
@@ -84,8 +95,21 @@ func (r *reader) message(message []byte) {
 			r.stop(value)
 		case "usage":
 			r.usage(value)
+		case "content":
+			for block := range wire.Elements(value) {
+				r.Output = r.Output || isOutput(block)
+			}
 		}
 	}
+}
+
+// isOutput reports whether a block of content is more than an empty text.
+func isOutput(block []byte) bool {
+	switch string(wire.Member(block, "type")) {
+	case "", `"text"`, `"thinking"`:
+		return dialect.HasText(block)
+	}
+	return true
 }
 
 // delta reads a message_delta event.

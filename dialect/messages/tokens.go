@@ -27,8 +27,9 @@ const maxSum = 1 << 60
 
 // counts are the numbers of a usage object, or of an entry of its iterations.
 type counts struct {
-	n     [counters]int64
-	known uint16 // a bit for each counter that was stated
+	n      [counters]int64
+	known  uint16 // a bit for each counter that was stated
+	broken uint16 // a bit for each counter that was last stated as a number that is no count
 }
 
 func (c *counts) has(k counter) bool { return c.known>>k&1 != 0 }
@@ -37,6 +38,8 @@ func (c *counts) has(k counter) bool { return c.known>>k&1 != 0 }
 func (c *counts) set(k counter, value []byte) {
 	if n, ok := dialect.Count(value); ok {
 		c.put(k, n)
+	} else if dialect.Miscounted(value) {
+		c.broken |= 1 << k
 	}
 }
 
@@ -44,6 +47,8 @@ func (c *counts) put(k counter, n int64) {
 	c.n[k] = n
 	c.known |= 1 << k
 }
+
+func (c *counts) isZero() bool { return c.n == [counters]int64{} }
 
 // member reads one member of a usage object.
 func (c *counts) member(name, value []byte) {
@@ -84,6 +89,7 @@ func (c *counts) complete() {
 // nothing is ever added. A zero does not erase what was sent or cached before: servers
 // that know it only at the start send zeros at the end, as others do the other way round.
 func (c *counts) fold(r *counts) {
+	c.broken = c.broken&^r.known | r.broken
 	for _, k := range [...]counter{input, read, written} {
 		if r.has(k) && (r.n[k] > 0 || !c.has(k)) {
 			c.put(k, r.n[k])
@@ -102,102 +108,37 @@ func (c *counts) fold(r *counts) {
 	}
 }
 
+// replace takes over what r, the report of a model that took over, states. Zeros count:
+// what was sent and cached before was another model's. So were the lifetimes, which those
+// of served replace, the entries of the model that took over.
+func (c *counts) replace(r, served *counts) {
+	c.broken = r.broken
+	for k := range counters {
+		if r.has(k) {
+			c.put(k, r.n[k])
+		}
+	}
+	if r.has(written) && !r.has(short) && !r.has(long) {
+		c.n[short], c.n[long] = 0, 0
+		if served.n[written] == r.n[written] {
+			c.n[short], c.n[long] = served.n[short], served.n[long]
+		}
+	}
+}
+
 // add adds the counts of another iteration.
 func (c *counts) add(r *counts) {
 	for k := range counters {
 		c.n[k] = min(c.n[k]+r.n[k], maxSum)
 	}
 	c.known |= r.known
+	c.broken |= r.broken
 }
 
-// tokens is what one answer has reported so far.
-type tokens struct {
-	top      counts // of the usage object itself
-	reported bool
-	hour     bool // all that was to be cached was to live an hour
-
-	// The entries of the member iterations, by kind. Those of advisors are in none.
-	sampled   counts // sampling by the model itself: together they make the top level
-	compacted counts // compaction of the context, charged and outside the top level
-	itemised  bool   // sampled is the whole top level of the last report
-	servedBy  string // the model that took over from the one that began; "" if none did
-}
-
-// read takes over the counts of a usage object; ok is false where it has none.
-func (u *tokens) read(object []byte) (ok bool) {
-	var r counts
-	var iterations []byte
-	for name, value := range wire.Members(object) {
-		if string(name) == "iterations" {
-			iterations = value
-			continue
-		}
-		r.member(name, value)
-	}
-	if !r.isReport() {
-		return false
-	}
-	r.complete()
-	u.top.fold(&r)
-	u.reported = true
-	u.itemised = false
-	u.readIterations(iterations)
-	return true
-}
-
-// readIterations reads the entries of the requests that one answer took. They replace
-// those of an earlier report; where there are none, those stay.
-//
-// Source: the descriptions of BetaUsage.Iterations and of its entries in Anthropic's SDKs.
-// Where a fallback served the answer, the top level is what is charged.
-func (u *tokens) readIterations(list []byte) {
-	var sampled, compacted counts
-	entries, fellBack := 0, false
-	itemised := true
-	servedBy := ""
-	for entry := range wire.Elements(list) {
-		var c counts
-		var kind, model []byte
-		for name, value := range wire.Members(entry) {
-			switch string(name) {
-			case "type":
-				kind = value
-			case "model":
-				model = value
-			default:
-				c.member(name, value)
-			}
-		}
-		c.complete()
-		entries++
-		switch string(kind) {
-		case `"message"`:
-			sampled.add(&c)
-			itemised = itemised && c.has(input) && c.has(output)
-		case `"compaction"`:
-			compacted.add(&c)
-		case `"advisor_message"`:
-		case `"fallback_message"`:
-			fellBack = true
-			dialect.Keep(&servedBy, model)
-		default:
-			itemised = false // nobody knows whether it is inside the top level
-		}
-	}
-	if entries == 0 {
-		return
-	}
-	if fellBack {
-		itemised, compacted = false, counts{}
-	}
-	u.sampled, u.compacted, u.servedBy = sampled, compacted, servedBy
-	u.itemised = itemised && (sampled.isReport() || compacted.isReport())
-}
-
-// usage brings the counts into the convention of [llmproxy.Usage]: Anthropic counts
-// what is read from and written to the cache beside the input.
-func (u *tokens) usage() (n llmproxy.Usage, inconsistent bool) {
-	c := u.charged()
+// usage brings the counts into the convention of [llmproxy.Usage]: Anthropic counts what
+// is read from and written to the cache beside the input. hour says that what is of no
+// known lifetime was to live an hour.
+func (c *counts) usage(hour bool) (n llmproxy.Usage, inconsistent bool) {
 	n = llmproxy.Usage{
 		PromptTokens:     c.n[input] + c.n[read] + c.n[written],
 		CompletionTokens: c.n[output],
@@ -206,33 +147,16 @@ func (u *tokens) usage() (n llmproxy.Usage, inconsistent bool) {
 		WebSearches:      c.n[searches],
 		WebFetches:       c.n[fetches],
 	}
+	inconsistent = c.broken != 0 || c.n[thinking] > c.n[output]
 	// The split may be missing, or that of a first iteration, with more written since.
 	switch rest := c.n[written] - c.n[short] - c.n[long]; {
 	case rest < 0:
 		inconsistent = true
 		n.CacheWrite = c.n[written]
-	case u.hour:
+	case hour:
 		n.CacheWrite, n.CacheWrite5m, n.CacheWrite1h = c.n[short], c.n[short], c.n[long]+rest
 	default:
 		n.CacheWrite, n.CacheWrite5m, n.CacheWrite1h = c.n[short]+rest, c.n[short], c.n[long]
 	}
-	return n, inconsistent || c.n[thinking] > c.n[output]
-}
-
-// charged returns the counts of all iterations that are charged at the price of the
-// answer's model.
-func (u *tokens) charged() counts {
-	c := u.top
-	if u.itemised {
-		c = u.sampled
-		for k := range counters {
-			// Entries leave out what only the top level has, such as searches. Where
-			// there are none but compactions, nothing was sampled.
-			if !c.has(k) && (u.sampled.isReport() || k >= thinking) {
-				c.n[k] = u.top.n[k]
-			}
-		}
-	}
-	c.add(&u.compacted)
-	return c
+	return n, inconsistent
 }

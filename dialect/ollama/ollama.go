@@ -32,12 +32,13 @@ type reader struct {
 type counts struct {
 	prompt, cached, completion int64
 	reported                   bool
+	broken                     bool // a number is no count
 }
 
-// Frame reads a line of a stream or a whole body. After the first one, lines that are not
-// the last are told by a few bytes.
+// Frame reads a line of a stream or a whole body. Once there has been output, lines that
+// are not the last are told by a few bytes.
 func (r *reader) Frame(f wire.Frame) {
-	if r.Over || r.begun && !hasNews(f.Data) {
+	if r.Over || r.begun && r.Output && !hasNews(f.Data) {
 		return
 	}
 	r.begun = true
@@ -61,6 +62,11 @@ func (r *reader) Frame(f wire.Frame) {
 			err = value
 		case "embedding", "embeddings":
 			embedded = wire.KindOf(value) == wire.Array
+			r.Output = r.Output || dialect.Filled(value)
+		case "response", "thinking":
+			r.Output = r.Output || dialect.Filled(value)
+		case "message":
+			r.Output = r.Output || hasOutput(value)
 		}
 	}
 	switch {
@@ -77,13 +83,31 @@ func (r *reader) Frame(f wire.Frame) {
 func (c *counts) take(to *int64, value []byte) {
 	if n, ok := dialect.Count(value); ok {
 		*to, c.reported = n, true
+	} else if dialect.Miscounted(value) {
+		c.broken = true
 	}
+}
+
+// hasOutput reports whether a message is more than an empty text.
+func hasOutput(message []byte) bool {
+	for name, value := range wire.Members(message) {
+		switch string(name) {
+		case "content", "thinking", "tool_calls", "images":
+			if dialect.Filled(value) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Metadata returns what is known so far.
 func (r *reader) Metadata() llmproxy.ResponseMetadata {
 	m := r.Meta
-	m.Usage, m.UsageReported = r.usage(), r.reported
+	// Zeros beside output are what servers send that do not count.
+	if r.reported && !(r.Output && r.prompt|r.cached|r.completion == 0) {
+		m.Usage, m.UsageReported, m.Inconsistent = r.usage(), true, r.broken
+	}
 	return m
 }
 

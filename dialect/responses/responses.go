@@ -39,7 +39,8 @@ func (r *reader) Frame(f wire.Frame) {
 	}
 	first := !r.begun
 	r.begun = true
-	switch string(dialect.EventType(f)) {
+	name := dialect.EventType(f)
+	switch string(name) {
 	case "response.created", "response.queued", "response.in_progress":
 		if r.Meta.ID == "" {
 			r.identify(response(f.Data))
@@ -49,6 +50,7 @@ func (r *reader) Frame(f wire.Frame) {
 			isSearch(wire.Member(f.Data, "item")) {
 			r.calls++
 		}
+		r.Output = r.Output || isOutput(wire.Member(f.Data, "item"))
 	case "response.completed":
 		r.end(f.Data, `"completed"`)
 	case "response.incomplete":
@@ -69,6 +71,8 @@ func (r *reader) Frame(f wire.Frame) {
 		if first {
 			r.body(f.Data)
 		}
+	default:
+		r.Output = r.Output || bytes.HasSuffix(name, []byte(".delta")) && dialect.Filled(wire.Member(f.Data, "delta"))
 	}
 }
 
@@ -184,8 +188,15 @@ func (r *reader) read(response []byte, status string) {
 	dialect.Keep(&r.Meta.FinishReason, wire.Member(incomplete, "reason"))
 }
 
-// count counts the web searches of a response.
+// count counts the web searches of a response, and looks for its output.
 func (r *reader) count(tools, output []byte) {
+	if !r.Output {
+		for item := range wire.Elements(output) {
+			if r.Output = isOutput(item); r.Output {
+				break
+			}
+		}
+	}
 	requests := wire.Member(wire.Member(tools, "web_search"), "num_requests")
 	if n, ok := dialect.Count(requests); ok {
 		r.searches, r.counted = n, true
@@ -202,6 +213,22 @@ func (r *reader) count(tools, output []byte) {
 	if items > 0 {
 		r.searches, r.counted = searches, true
 	}
+}
+
+// isOutput reports whether an item is more than a message without a text.
+func isOutput(item []byte) bool {
+	switch string(wire.Member(item, "type")) {
+	case "":
+		return false
+	case `"message"`:
+		for part := range wire.Elements(wire.Member(item, "content")) {
+			if dialect.HasText(part) {
+				return true
+			}
+		}
+		return false
+	}
+	return true
 }
 
 func isSearch(item []byte) bool {
