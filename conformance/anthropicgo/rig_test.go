@@ -6,6 +6,7 @@
 package anthropicgo
 
 import (
+	"cmp"
 	"testing"
 
 	"github.com/anthropics/anthropic-sdk-go"
@@ -55,9 +56,8 @@ func setup(opts ...llmproxy.Option) rig.Setup {
 // configured returns what makes the provider that c describes.
 func configured(c provider.Config) func(string) (llmproxy.Provider, error) {
 	return func(base string) (llmproxy.Provider, error) {
-		if c.BaseURL == "" {
-			c.BaseURL = base
-		}
+		c := c
+		c.BaseURL = cmp.Or(c.BaseURL, base)
 		return provider.New(c)
 	}
 }

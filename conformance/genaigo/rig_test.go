@@ -7,6 +7,7 @@
 package genaigo
 
 import (
+	"cmp"
 	"io"
 	"log"
 	"net/http"
@@ -63,9 +64,8 @@ func setup(opts ...llmproxy.Option) rig.Setup {
 // configured returns what makes the provider that c describes.
 func configured(c googleai.Config) func(string) (llmproxy.Provider, error) {
 	return func(base string) (llmproxy.Provider, error) {
-		if c.BaseURL == "" {
-			c.BaseURL = base
-		}
+		c := c
+		c.BaseURL = cmp.Or(c.BaseURL, base)
 		return googleai.New(c)
 	}
 }

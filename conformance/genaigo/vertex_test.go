@@ -31,6 +31,7 @@ func vertexSetupOf(c vertexai.Config, opts ...llmproxy.Option) rig.Setup {
 		API:       simulator.Vertex,
 		Simulator: simulator.Options{APIKey: providerToken},
 		Provider: func(base string) (llmproxy.Provider, error) {
+			c := c
 			c.BaseURL = base
 			return vertexai.New(c)
 		},
