@@ -124,6 +124,11 @@ func TestChargeOfTheLastReport(t *testing.T) {
 		{"only the last states one", []string{`{"prompt_tokens":7}`, `{"prompt_tokens":7,"completion_tokens":1,"cost":0.25}`}, 250_000_000_000, true},
 		{"more tokens, and no charge for them", []string{`{"prompt_tokens":7,"cost":0.1}`, `{"prompt_tokens":7,"completion_tokens":1}`}, 0, false},
 		{"the same once more", []string{`{"prompt_tokens":7,"cost":0.1}`, `{"prompt_tokens":7}`}, 100_000_000_000, true},
+		{"zeros", []string{`{"prompt_tokens":7,"completion_tokens":1,"cost":0.1}`, `{"prompt_tokens":0,"completion_tokens":0,"cost":0}`}, 100_000_000_000, true},
+		{"zeros that state no charge", []string{`{"prompt_tokens":7,"completion_tokens":1,"cost":0.1}`, `{"prompt_tokens":0,"completion_tokens":0}`}, 100_000_000_000, true},
+		{"zeros do not make it free", []string{`{"prompt_tokens":7,"completion_tokens":1}`, `{"prompt_tokens":0,"completion_tokens":0,"cost":0}`}, 0, false},
+		{"zeros at a charge", []string{`{"prompt_tokens":7,"completion_tokens":1,"cost":0.1}`, `{"prompt_tokens":0,"completion_tokens":0,"cost":0.25}`}, 250_000_000_000, true},
+		{"free", []string{`{"prompt_tokens":7,"completion_tokens":1,"cost":0}`}, 0, true},
 		{"no report", []string{`{"prompt_tokens":7,"cost":0.1}`, `null`, `{}`}, 100_000_000_000, true},
 		{"an account of one's own after all", []string{`{"prompt_tokens":7,"cost":0.1}`, `{"prompt_tokens":8,"cost":0.1,"is_byok":true}`}, 0, false},
 	} {
@@ -134,6 +139,25 @@ func TestChargeOfTheLastReport(t *testing.T) {
 		m, _ := dialecttest.Read(t, dialect.Charging(chat.New, dialect.Credits), stream+"data: [DONE]\n\n")
 		if m.ProviderCost != tt.want || m.CostReported != tt.stated {
 			t.Errorf("%s: got %v, %v, want %v, %v", tt.name, m.ProviderCost, m.CostReported, tt.want, tt.stated)
+		}
+	}
+}
+
+// Zeros beside output are no report, unless they cost something.
+func TestChargeOfZeros(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, delta, usage string
+		want               llmproxy.USD
+		stated, reported   bool
+	}{
+		{"a text for nothing", `{"content":"hi"}`, `{"prompt_tokens":0,"completion_tokens":0,"cost":0}`, 0, false, false},
+		{"a text at a charge", `{"content":"hi"}`, `{"prompt_tokens":0,"completion_tokens":0,"cost":0.1}`, 100_000_000_000, true, true},
+		{"nothing for nothing", `{"content":""}`, `{"prompt_tokens":0,"completion_tokens":0,"cost":0}`, 0, true, true},
+	} {
+		m, _ := dialecttest.Read(t, dialect.Charging(chat.New, dialect.Credits), `data: {"choices":[{"index":0,"delta":`+tt.delta+`}],"usage":`+tt.usage+"}\n\ndata: [DONE]\n\n")
+		if m.CostReported && m.ProviderCost != tt.want || m.CostReported != tt.stated || m.UsageReported != tt.reported {
+			t.Errorf("%s: got %v, %v, reported = %v", tt.name, m.ProviderCost, m.CostReported, m.UsageReported)
 		}
 	}
 }

@@ -32,6 +32,11 @@ func TestAnswers(t *testing.T) {
 	}{
 		{"body", head + `"length"}],` + usage + `}`, answer, true},
 		{"body without usage", head + `"length"}]}`, unread, false},
+		{"zeros beside a text", head + `"length"}],"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}`, unread, true},
+		{
+			"zeros after a streamed text", "data: " + head + `null}],"usage":null}` + "\n\ndata: " + head + `"length"}],"usage":null}` + "\n\n" +
+				`data: {"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":0}}` + "\n\n" + done, unread, true,
+		},
 		{
 			"stream", "data: " + head + `null}],"usage":null}` + "\n\ndata: " + head + `"length"}],"usage":null}` + "\n\n" +
 				`data: {"id":"cmpl-1","model":"m-1","choices":[],` + usage + "}\n\n" + done, answer, true,

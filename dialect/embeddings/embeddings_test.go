@@ -26,6 +26,12 @@ func TestBody(t *testing.T) {
 		{"Mistral", `{` + data + `,"usage":{"prompt_audio_seconds":null,"prompt_tokens":21,"total_tokens":21,"completion_tokens":0,"request_count":null,"prompt_token_details":null}}`, answer, true},
 		{"a total only", `{` + data + `,"usage":{"total_tokens":21}}`, answer, true},
 		{"no usage", `{` + data + `}`, llmproxy.ResponseMetadata{Model: "e-1", Outcome: llmproxy.OutcomeCompleted}, true},
+		{"zeros", `{` + data + `,"usage":{"prompt_tokens":0,"total_tokens":0}}`, llmproxy.ResponseMetadata{Model: "e-1", Outcome: llmproxy.OutcomeCompleted}, true},
+		{
+			"zeros for nothing", `{"data":[],"model":"e-1","usage":{"prompt_tokens":0,"total_tokens":0}}`,
+			llmproxy.ResponseMetadata{Model: "e-1", Outcome: llmproxy.OutcomeCompleted, UsageReported: true},
+			true,
+		},
 		{
 			"an error", `{"error":{"message":"secret","type":"invalid_request_error","code":"model_not_found"}}`,
 			llmproxy.ResponseMetadata{Outcome: llmproxy.OutcomeFailed, ErrorType: "invalid_request_error", ErrorCode: "model_not_found"},

@@ -22,7 +22,7 @@ func (r *reader) Frame(f wire.Frame) {
 	switch string(dialect.EventType(f)) {
 	case "image_generation.completed", "image_edit.completed":
 		r.Body(f.Data)
-		r.Meta.Outcome, r.Over = llmproxy.OutcomeCompleted, true
+		r.Meta.Outcome, r.Over, r.Output = llmproxy.OutcomeCompleted, true, true
 	case "error":
 		r.ErrorEvent(f.Data)
 	case "":

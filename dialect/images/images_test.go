@@ -40,6 +40,8 @@ func TestAnswers(t *testing.T) {
 		{"no details: output is images", body(``), answer(0), true},
 		{"image details", body(`,"output_tokens_details":{"image_tokens":900,"text_tokens":100}`), answer(100), true},
 		{"text details", body(`,"output_tokens_details":{"text_tokens":100}`), answer(100), true},
+		{"zeros beside an image", `{"data":[{"url":"u"}],"usage":{"input_tokens":0,"output_tokens":0,"total_tokens":0}}`, llmproxy.ResponseMetadata{Outcome: llmproxy.OutcomeCompleted}, true},
+		{"zeros beside a streamed image", event(`{"type":"image_generation.completed","b64_json":"AAAA","usage":{"input_tokens":0,"output_tokens":0}}`), llmproxy.ResponseMetadata{Outcome: llmproxy.OutcomeCompleted}, true},
 		{"charged by the image", `{"created":1,"data":[{"url":"u"}]}`, llmproxy.ResponseMetadata{Outcome: llmproxy.OutcomeCompleted}, true},
 		{"stream", event(partial) + event(completed), answer(0), true},
 		{"stream without names", "data: " + partial + "\n\ndata: " + completed + "\n\n", answer(0), true},

@@ -256,11 +256,15 @@ func (r *reader) Metadata() llmproxy.ResponseMetadata {
 	case m.Outcome == llmproxy.OutcomeUnknown && (r.plain.ended || r.plain.finish != ""):
 		m.Outcome = llmproxy.OutcomeCompleted
 	}
-	if m.UsageReported && !m.Inconsistent && m.Usage != (llmproxy.Usage{}) {
+	zeros := m.Usage == (llmproxy.Usage{}) && len(m.Items) == 0
+	if m.UsageReported && !m.Inconsistent && !zeros {
 		return m
 	}
+	// Zeros beside output are what servers send that do not count.
+	output := r.output || r.choices != nil && r.choices.Output
+	m.UsageReported = m.UsageReported && !(zeros && output)
 	// What counts comes before zeros, and both sides before one alone: embeddings have no
-	// output. Zeros beside output are what servers send that do not count.
+	// output.
 	reports := [...]*tokens{&r.plain.tokens, &r.metrics, &r.header}
 	for _, t := range reports {
 		if t.whole() && !t.isZero() {
@@ -272,7 +276,7 @@ func (r *reader) Metadata() llmproxy.ResponseMetadata {
 		return m
 	}
 	for _, t := range reports {
-		if t.reported() && !(t.isZero() && (r.output || r.choices != nil && r.choices.Output)) {
+		if t.reported() && !(t.isZero() && output) {
 			t.report(&m)
 			return m
 		}

@@ -66,6 +66,11 @@ var headers = http.Header{
 	"X-Amzn-Bedrock-Service-Tier":                  {"flex"},
 }
 
+var zeros = http.Header{
+	"X-Amzn-Bedrock-Input-Token-Count":  {"0"},
+	"X-Amzn-Bedrock-Output-Token-Count": {"0"},
+}
+
 var fromHeaders = usage{PromptTokens: 4074, CompletionTokens: 200, CacheRead: 1024, CacheWrite: 3000}
 
 func TestBodies(t *testing.T) {
@@ -86,6 +91,51 @@ func TestBodies(t *testing.T) {
 				ID: "msg_1", Model: "claude-x", Outcome: completed, FinishReason: "end_turn", ServiceTier: "flex", UsageReported: true,
 				Usage: usage{PromptTokens: 4074, CompletionTokens: 200, CacheRead: 1024, CacheWrite: 1000, CacheWrite5m: 1000, CacheWrite1h: 2000},
 			},
+		},
+		{
+			"Claude with an advisor", headers,
+			`{"id":"msg_1","type":"message","role":"assistant","model":"claude-x","content":[],"stop_reason":"end_turn",
+				"usage":{"input_tokens":50,"output_tokens":200,"iterations":[{"type":"message","input_tokens":50,"output_tokens":200},
+				{"type":"advisor_message","model":"claude-y","input_tokens":7,"output_tokens":5}]}}`,
+			metadata{
+				ID: "msg_1", Model: "claude-x", Outcome: completed, FinishReason: "end_turn", ServiceTier: "flex", UsageReported: true,
+				Usage: usage{PromptTokens: 50, CompletionTokens: 200},
+				Items: []llmproxy.Item{{Model: "claude-y", Usage: usage{PromptTokens: 7, CompletionTokens: 5}}},
+			},
+		},
+		{
+			"Claude with zeros, which the header knows better", headers,
+			`{"type":"message","content":[{"type":"text","text":"a"}],"stop_reason":"end_turn","usage":{"input_tokens":0,"output_tokens":0}}`,
+			metadata{Outcome: completed, FinishReason: "end_turn", ServiceTier: "flex", UsageReported: true, Usage: fromHeaders},
+		},
+		{
+			"Claude with zeros beside a text", zeros,
+			`{"type":"message","content":[{"type":"text","text":"a"}],"stop_reason":"end_turn","usage":{"input_tokens":0,"output_tokens":0}}`,
+			metadata{Outcome: completed, FinishReason: "end_turn"},
+		},
+		{
+			"Llama with zeros beside a text", zeros, `{"generation":"a","prompt_token_count":0,"generation_token_count":0,"stop_reason":"stop"}`,
+			metadata{Outcome: completed, FinishReason: "stop"},
+		},
+		{
+			"Titan with zeros beside a text", nil, `{"inputTextTokenCount":0,"results":[{"tokenCount":0,"outputText":"a","completionReason":"FINISH"}]}`,
+			metadata{Outcome: completed, FinishReason: "FINISH"},
+		},
+		{
+			"Mistral with zeros beside a text", zeros, `{"outputs":[{"text":"a","stop_reason":"stop"}]}`,
+			metadata{Outcome: completed, FinishReason: "stop"},
+		},
+		{
+			"choices with zeros beside a text", zeros, `{"choices":[{"index":0,"message":{"content":"a"},"finish_reason":"stop"}],"usage":{"prompt_tokens":0,"completion_tokens":0}}`,
+			metadata{Outcome: completed, FinishReason: "stop"},
+		},
+		{
+			"Nova with zeros beside a text", zeros, `{"output":{"message":{"content":[{"text":"a"}]}},"stopReason":"end_turn","usage":{"inputTokens":0,"outputTokens":0}}`,
+			metadata{Outcome: completed, FinishReason: "end_turn"},
+		},
+		{
+			"zeros without output", zeros, `{"outputs":[{"text":"","stop_reason":"stop"}]}`,
+			metadata{Outcome: completed, FinishReason: "stop", UsageReported: true},
 		},
 		{
 			"Claude before messages", headers, `{"type":"completion","completion":" a","stop_reason":"stop_sequence","stop":"\n\nHuman:"}`,
@@ -234,6 +284,33 @@ func TestStreams(t *testing.T) {
 				ID: "msg_1", Model: "claude-x", Outcome: completed, FinishReason: "end_turn", UsageReported: true,
 				Usage: usage{PromptTokens: 21, CompletionTokens: 21, CacheWrite1h: 5},
 			},
+			false,
+		},
+		{
+			"Claude with zeros beside a text",
+			[]string{
+				`{"type":"message_start","message":{"id":"msg_1","model":"claude-x","usage":{"input_tokens":0,"output_tokens":0}}}`,
+				`{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a"}}`,
+				`{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":0}}`,
+				`{"type":"message_stop","amazon-bedrock-invocationMetrics":{"inputTokenCount":0,"outputTokenCount":0}}`,
+			},
+			metadata{ID: "msg_1", Model: "claude-x", Outcome: completed, FinishReason: "end_turn"},
+			false,
+		},
+		{
+			"Nova with zeros beside a text",
+			[]string{
+				`{"contentBlockDelta":{"delta":{"text":"a"},"contentBlockIndex":0}}`,
+				`{"messageStop":{"stopReason":"end_turn"}}`,
+				`{"metadata":{"usage":{"inputTokens":0,"outputTokens":0}},"amazon-bedrock-invocationMetrics":{"inputTokenCount":0,"outputTokenCount":0}}`,
+			},
+			metadata{Outcome: completed, FinishReason: "end_turn"},
+			false,
+		},
+		{
+			"zeros beside a text, which the metrics know better",
+			[]string{`{"outputs":[{"text":"a","stop_reason":"stop"}],"prompt_token_count":0,"generation_token_count":0,` + metrics + `}}`},
+			metadata{Outcome: completed, FinishReason: "stop", UsageReported: true, Usage: usage{PromptTokens: 16, CompletionTokens: 21}},
 			false,
 		},
 		{

@@ -46,19 +46,24 @@ func (t *tokens) set(k counter, value []byte) {
 	}
 }
 
-// readMetrics reads the member amazon-bedrock-invocationMetrics.
+// readMetrics reads the member amazon-bedrock-invocationMetrics. Zeros alone do not
+// replace counts.
 func (t *tokens) readMetrics(metrics []byte) {
+	var r tokens
 	for name, value := range wire.Members(metrics) {
 		switch string(name) {
 		case "inputTokenCount":
-			t.set(input, value)
+			r.set(input, value)
 		case "outputTokenCount":
-			t.set(output, value)
+			r.set(output, value)
 		case "cacheReadInputTokenCount":
-			t.set(read, value)
+			r.set(read, value)
 		case "cacheWriteInputTokenCount":
-			t.set(written, value)
+			r.set(written, value)
 		}
+	}
+	if !r.isZero() || t.isZero() {
+		*t = r
 	}
 }
 

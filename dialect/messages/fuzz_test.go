@@ -17,6 +17,7 @@ func FuzzFrames(f *testing.F) {
 		started(`{"input_tokens":1,"cache_creation_input_tokens":5,"cache_creation":{"ephemeral_5m_input_tokens":2,"ephemeral_1h_input_tokens":9},"output_tokens":1,"service_tier":"standard","speed":"fast","inference_geo":"us"}`),
 		ended(`"end_turn"`, `{"input_tokens":0,"output_tokens":3,"output_tokens_details":{"thinking_tokens":9},"iterations":[{"type":"compaction","input_tokens":1125899906842624},{"type":"message","input_tokens":4,"output_tokens":1125899906842624}]}`),
 		ended(`"refusal"`, `{"output_tokens":3,"iterations":[{"type":"fallback_message","model":"m"},{"type":"advisor_message"},{"type":"x"}]}`),
+		ended(`"refusal"`, `{"input_tokens":0,"output_tokens":3,"iterations":[{"type":"fallback_message","model":"m","cache_creation":{"ephemeral_5m_input_tokens":9}},{"type":"advisor_message","model":"m","input_tokens":1,"output_tokens":2,"output_tokens_details":{"thinking_tokens":3}}]}`),
 		`{"type":"error","error":{"type":"t","code":5}}`, `[{"error":{"status":"S"}}]`, `{"error":"x"}`, `{"input_tokens":3}`, `[DONE]`, `[`, stopped,
 	} {
 		f.Add("", []byte(seed), "", []byte(`{"type":"message","usage":{"input_tokens":1,"output_tokens":9}}`))
@@ -45,6 +46,14 @@ func FuzzFrames(f *testing.F) {
 		m := x.Metadata()
 		if !m.Usage.Consistent() && !m.Inconsistent {
 			t.Errorf("%+v", m.Usage)
+		}
+		for _, i := range m.Items {
+			if !i.Usage.Consistent() && !m.Inconsistent || len(i.Model) > 256 {
+				t.Errorf("%+v", i)
+			}
+		}
+		if len(m.Items) > 100 {
+			t.Errorf("%d items", len(m.Items))
 		}
 		u := m.Usage
 		for _, n := range []int64{u.PromptTokens, u.CompletionTokens, u.TotalTokens(), u.Input(), u.CacheRead, u.CacheWrite, u.CacheWrite1h, u.CacheWrite5m, u.Reasoning, u.WebSearches, u.WebFetches} {

@@ -190,6 +190,27 @@ func TestUsage(t *testing.T) {
 			plain(30, 7), consistent,
 		},
 		{
+			"iterations that are less than the top level",
+			reports{`{"input_tokens":100,"output_tokens":50,"iterations":[{"type":"message","input_tokens":10,"output_tokens":5}]}`},
+			plain(100, 50), inconsistent,
+		},
+		{
+			"iterations that are more than the top level, and compaction",
+			reports{`{"input_tokens":100,"cache_read_input_tokens":1,"output_tokens":50,"iterations":[{"type":"compaction","input_tokens":1000,"output_tokens":500},{"type":"message","input_tokens":100,"cache_read_input_tokens":2,"output_tokens":50}]}`},
+			llmproxy.Usage{PromptTokens: 1101, CompletionTokens: 550, CacheRead: 1},
+			inconsistent,
+		},
+		{
+			"compaction alone, and a top level",
+			reports{`{"input_tokens":100,"output_tokens":50,"iterations":[{"type":"compaction","input_tokens":1000,"output_tokens":500}]}`},
+			plain(1100, 550), inconsistent,
+		},
+		{
+			"an iteration with a number that is no count",
+			reports{`{"input_tokens":100,"output_tokens":50,"iterations":[{"type":"message","input_tokens":100,"output_tokens":50,"cache_read_input_tokens":-1}]}`},
+			plain(100, 50), inconsistent,
+		},
+		{
 			"an advisor and compaction",
 			reports{`{"input_tokens":30,"output_tokens":7,"iterations":[{"type":"compaction","input_tokens":100,"output_tokens":50},{"type":"advisor_message","model":"claude-9","input_tokens":1000,"output_tokens":500},{"type":"message","input_tokens":30,"output_tokens":7}]}`},
 			plain(130, 57), consistent,
@@ -233,6 +254,38 @@ func TestUsage(t *testing.T) {
 		},
 		{"iterations that are none", reports{`{"input_tokens":30,"output_tokens":7,"iterations":[1,"message",null,[]]}`}, plain(30, 7), consistent},
 
+		{
+			"what the model that took over did not read was not read",
+			reports{
+				`{"input_tokens":10,"cache_read_input_tokens":40000,"cache_creation_input_tokens":30,"cache_creation":{"ephemeral_5m_input_tokens":30,"ephemeral_1h_input_tokens":0},"output_tokens":1}`,
+				`{"input_tokens":500,"cache_read_input_tokens":0,"cache_creation_input_tokens":0,"output_tokens":20,"iterations":[{"type":"message","input_tokens":10,"cache_read_input_tokens":40000,"cache_creation_input_tokens":30,"output_tokens":0},{"type":"fallback_message","model":"claude-2","input_tokens":500,"cache_read_input_tokens":0,"cache_creation_input_tokens":0,"output_tokens":20}]}`,
+			},
+			plain(500, 20), consistent,
+		},
+		{
+			"what it wrote has its own lifetimes",
+			reports{
+				`{"input_tokens":10,"cache_creation_input_tokens":30,"cache_creation":{"ephemeral_5m_input_tokens":30,"ephemeral_1h_input_tokens":0},"output_tokens":1}`,
+				`{"input_tokens":5,"cache_creation_input_tokens":40,"output_tokens":20,"iterations":[{"type":"fallback_message","model":"claude-2","input_tokens":5,"cache_creation_input_tokens":40,"cache_creation":{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":40},"output_tokens":20}]}`,
+			},
+			llmproxy.Usage{PromptTokens: 45, CompletionTokens: 20, CacheWrite1h: 40},
+			consistent,
+		},
+		{
+			"what it leaves out stays",
+			reports{
+				`{"input_tokens":10,"cache_read_input_tokens":40,"output_tokens":1}`,
+				`{"input_tokens":null,"output_tokens":20,"iterations":[{"type":"fallback_message","model":"claude-2"}]}`,
+			},
+			llmproxy.Usage{PromptTokens: 50, CompletionTokens: 20, CacheRead: 40},
+			consistent,
+		},
+
+		// Zeros.
+		{"zeros throughout replace nothing", reports{`{"input_tokens":10,"output_tokens":4}`, `{"input_tokens":0,"cache_read_input_tokens":0,"output_tokens":0}`}, plain(10, 4), consistent},
+		{"an output of zero replaces", reports{`{"input_tokens":10,"output_tokens":4}`, `{"output_tokens":0}`}, plain(10, 0), consistent},
+		{"zeros", reports{`{"input_tokens":0,"output_tokens":0}`}, plain(0, 0), consistent},
+
 		// Reports of a part.
 		{"what was read from the cache alone", reports{`{"cache_read_input_tokens":5}`}, llmproxy.Usage{PromptTokens: 5, CacheRead: 5}, consistent},
 		{"what was written to the cache alone", reports{`{"cache_creation_input_tokens":5}`}, llmproxy.Usage{PromptTokens: 5, CacheWrite: 5}, consistent},
@@ -272,6 +325,84 @@ func TestUsage(t *testing.T) {
 				check("all in the delta", stream(started(`{"input_tokens":0,"output_tokens":0}`), ended(`"end_turn"`, flat.Replace(tt.reports[0])), stopped))
 			}
 		})
+	}
+}
+
+// An advisor is an item with its own model, whether or not the provider fell back.
+func TestAdvisors(t *testing.T) {
+	t.Parallel()
+	const (
+		message  = `{"type":"message","input_tokens":30,"output_tokens":7}`
+		fallback = `{"type":"fallback_message","model":"claude-2","input_tokens":30,"output_tokens":7}`
+		advisor  = `{"type":"advisor_message","model":"claude-9","input_tokens":1000,"cache_read_input_tokens":200,"cache_creation_input_tokens":30,"cache_creation":{"ephemeral_5m_input_tokens":10,"ephemeral_1h_input_tokens":20},"output_tokens":500,"output_tokens_details":{"thinking_tokens":100}}`
+	)
+	advised := llmproxy.Item{Model: "claude-9", Usage: llmproxy.Usage{
+		PromptTokens: 1230, CacheRead: 200, CacheWrite: 10, CacheWrite5m: 10, CacheWrite1h: 20,
+		CompletionTokens: 500, Reasoning: 100,
+	}}
+	another := llmproxy.Item{Model: "claude-8", Usage: plain(3, 2)}
+	many := make([]llmproxy.Item, 100)
+	for i := range many {
+		many[i] = advised
+	}
+	for _, tt := range []struct {
+		name, iterations string
+		want             []llmproxy.Item
+		inconsistent     bool
+	}{
+		{"none", message, nil, false},
+		{"one", message + `,` + advisor, []llmproxy.Item{advised}, false},
+		{"two", advisor + `,{"type":"advisor_message","model":"claude-8","input_tokens":3,"output_tokens":2},` + message, []llmproxy.Item{advised, another}, false},
+		{"one twice: each has the price of its own prompt", advisor + `,` + advisor + `,` + message, []llmproxy.Item{advised, advised}, false},
+		{"with a fallback", advisor + `,` + fallback, []llmproxy.Item{advised}, false},
+		{"without counts", message + `,{"type":"advisor_message","model":"claude-9"}`, nil, false},
+		{"without a model", message + `,{"type":"advisor_message","input_tokens":3,"output_tokens":2}`, []llmproxy.Item{{Usage: plain(3, 2)}}, false},
+		{"with a number that is no count", message + `,{"type":"advisor_message","model":"claude-8","input_tokens":3,"output_tokens":2,"cache_read_input_tokens":-2}`, []llmproxy.Item{another}, true},
+		{"too many", strings.Repeat(advisor+",", 101) + message, many, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			report := `{"input_tokens":30,"output_tokens":7,"iterations":[` + tt.iterations + `]}`
+			for _, text := range []string{
+				stream(started(seed), ended(`"end_turn"`, report), stopped),
+				stream(started(seed), ended(`null`, report), ended(`"end_turn"`, `{"input_tokens":30,"output_tokens":7}`), stopped),
+				stream(started(report), ended(`"end_turn"`, report), stopped),
+				`{"type":"message","content":[],"usage":` + report + `}`,
+			} {
+				m, _ := dialecttest.Read(t, messages.New, text)
+				if diff := cmp.Diff(tt.want, m.Items); diff != "" || m.Usage != plain(30, 7) || !m.UsageReported || m.Inconsistent != tt.inconsistent {
+					t.Errorf("reported = %v, inconsistent = %v, usage %+v; items, want - got +:\n%s", m.UsageReported, m.Inconsistent, m.Usage, diff)
+				}
+			}
+		})
+	}
+}
+
+// Zeros throughout are a report where there is no output.
+func TestZeros(t *testing.T) {
+	t.Parallel()
+	const zeros = `{"input_tokens":0,"cache_read_input_tokens":0,"output_tokens":0}`
+	body := func(content, usage string) string {
+		return `{"type":"message","content":[` + content + `],"stop_reason":"end_turn","usage":` + usage + `}`
+	}
+	for _, tt := range []struct {
+		name, answer string
+		reported     bool
+	}{
+		{"a text", body(`{"type":"text","text":"hi"}`, zeros), false},
+		{"a thought", body(`{"type":"thinking","thinking":"hm","signature":""}`, zeros), false},
+		{"the call of a tool", body(`{"type":"tool_use","id":"t","name":"f","input":{}}`, zeros), false},
+		{"an empty text", body(`{"type":"text","text":""}`, zeros), true},
+		{"nothing", body(``, zeros), true},
+		{"a zero in one counter", body(`{"type":"text","text":"hi"}`, `{"input_tokens":3,"output_tokens":0}`), true},
+		{"tokens of an advisor", body(`{"type":"text","text":"hi"}`, `{"input_tokens":0,"output_tokens":0,"iterations":[{"type":"advisor_message","model":"m","input_tokens":3,"output_tokens":2}]}`), true},
+		{"a streamed text", stream(started(zeros), block, text, blocked, ended(`"end_turn"`, zeros), stopped), false},
+		{"a streamed call", stream(started(zeros), `{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"t","name":"f","input":{}}}`, ended(`"tool_use"`, `{"output_tokens":0}`), stopped), false},
+		{"an empty block", stream(started(zeros), block, strings.Replace(block, "_start", "_delta", 1), blocked, ended(`"end_turn"`, zeros), stopped), true},
+	} {
+		if m, _ := dialecttest.Read(t, messages.New, tt.answer); m.UsageReported != tt.reported {
+			t.Errorf("%s: reported = %v, want %v", tt.name, m.UsageReported, tt.reported)
+		}
 	}
 }
 

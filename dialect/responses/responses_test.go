@@ -222,6 +222,35 @@ func TestBody(t *testing.T) {
 	}
 }
 
+// Zeros throughout are a report where there is no output.
+func TestZeros(t *testing.T) {
+	t.Parallel()
+	const (
+		zeros = `"usage":{"input_tokens":0,"output_tokens":0,"total_tokens":0}`
+		said  = `"output":[{"type":"message","content":[{"type":"output_text","text":"hi"}]}],`
+	)
+	for _, tt := range []struct {
+		name, answer string
+		reported     bool
+	}{
+		{"a text", `{"object":"response","status":"completed",` + said + zeros + `}`, false},
+		{"the call of a tool", `{"object":"response","status":"completed","output":[{"type":"function_call","name":"f"}],` + zeros + `}`, false},
+		{"an empty message", `{"object":"response","status":"completed","output":[{"type":"message","content":[{"type":"output_text","text":""}]}],` + zeros + `}`, true},
+		{"no output", `{"object":"response","status":"completed","output":[],` + zeros + `}`, true},
+		{"a streamed text", stream(created, delta, terminal("completed", zeros)), false},
+		{"a streamed call", stream(created, `{"type":"response.function_call_arguments.delta","delta":"{"}`, terminal("completed", zeros)), false},
+		{"an item", stream(created, searched, terminal("completed", zeros)), false},
+		{"output in the end alone", stream(created, terminal("completed", said+zeros)), false},
+		{"empty deltas", stream(created, `{"type":"response.output_text.delta","delta":""}`, terminal("completed", zeros)), true},
+		{"no deltas", stream(created, terminal("completed", zeros)), true},
+		{"a zero in one counter", stream(created, delta, terminal("completed", strings.Replace(zeros, `"input_tokens":0`, `"input_tokens":3`, 1))), true},
+	} {
+		if m, _ := dialecttest.Read(t, responses.New, tt.answer); m.UsageReported != tt.reported {
+			t.Errorf("%s: reported = %v, want %v", tt.name, m.UsageReported, tt.reported)
+		}
+	}
+}
+
 // frames are events without news.
 func frames() map[string]wire.Frame {
 	return map[string]wire.Frame{
