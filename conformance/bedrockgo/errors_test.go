@@ -314,7 +314,7 @@ func TestRefusals(t *testing.T) {
 		name   string
 		entry  rig.Entry
 		opts   []llmproxy.Option
-		change func(*bedrockruntime.Options)
+		named  string // as provider
 		status int
 		code   string
 		reason string // that the record gives
@@ -322,7 +322,7 @@ func TestRefusals(t *testing.T) {
 		model  bool // the record names it
 	}{
 		{
-			name: "a provider that is not configured", change: header("X-Provider", "nobody"),
+			name: "a provider that is not configured", named: "nobody",
 			status: 404, code: "ResourceNotFoundException", reason: "provider_not_found", says: []string{"nobody"}, model: true,
 		},
 		{
@@ -330,7 +330,7 @@ func TestRefusals(t *testing.T) {
 			status: 404, code: "ResourceNotFoundException", reason: "provider_not_found", says: []string{"nobody"},
 		},
 		{
-			name: "a provider that does not speak it", change: header("X-Provider", rig.Decoy),
+			name: "a provider that does not speak it", named: rig.Decoy,
 			status: 400, code: "ValidationException", reason: "unsupported_api", says: []string{rig.Decoy, "api"}, model: true,
 		},
 		{
@@ -345,11 +345,8 @@ func TestRefusals(t *testing.T) {
 		for _, c := range calls {
 			t.Run(tt.name+"/"+c.name, func(t *testing.T) {
 				t.Parallel()
-				if tt.change == nil {
-					tt.change = func(*bedrockruntime.Options) {}
-				}
 				s := enter(t, setup(tt.opts...), tt.entry, func(o *bedrockruntime.Options) { o.Retryer = attempts(3) })
-				got := s.refusal(c.ask(s, c.model, tt.change), tt.status, tt.code)
+				got := s.refusal(c.ask(s, c.model, header("X-Provider", tt.named)), tt.status, tt.code)
 				for _, word := range tt.says {
 					if word == "api" {
 						word = string(c.api)
