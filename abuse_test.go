@@ -211,16 +211,16 @@ func TestForwardTooLarge(t *testing.T) {
 // client takes to upload it.
 func TestHeaderTimeBeginsAfterTheUpload(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, llmproxy.WithLimits(llmproxy.Limits{ResponseHeaderTimeout: 300 * time.Millisecond}))
+	r := newRig(t, llmproxy.WithLimits(llmproxy.Limits{ResponseHeaderTimeout: time.Second}))
 	pr, pw := io.Pipe()
 	got := make(chan answer)
 	go func() {
 		got <- r.do(r.request("POST", r.gateway+"/v1/files", pr, "Content-Type", "multipart/form-data; boundary=x", "X-Simulate", ""))
 	}()
 	_, _ = io.WriteString(pw, "--x\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n")
-	tick := time.NewTicker(100 * time.Millisecond)
+	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
-	for range 6 { // twice the time in all
+	for range 6 { // more than the time in all
 		<-tick.C
 		_, _ = io.WriteString(pw, strings.Repeat("a", 1000))
 	}

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io"
 	"math"
 	"net/http"
 	"slices"
@@ -89,6 +90,9 @@ func (e *run) send(ctx context.Context, t *try) (*Reply, error) {
 		if req.Body != nil {
 			_ = req.Body.Close()
 		}
+		if failure := asError(err); failure.cause != nil {
+			e.explain(failure, failure.cause)
+		}
 		if cause := context.Cause(ctx); cause != nil {
 			return nil, upstreamError(p, cause)
 		}
@@ -99,7 +103,7 @@ func (e *run) send(ctx context.Context, t *try) (*Reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	if (resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden) && !settings.ClientKeys {
+	if !settings.ClientKeys && rejected(resp, settings.RejectsKey, t.cancel) {
 		_ = resp.Body.Close()
 		return nil, providerAuth(p)
 	}
@@ -110,6 +114,38 @@ func (e *run) send(ctx context.Context, t *try) (*Reply, error) {
 	}
 	return reply, nil
 }
+
+// rejected reports whether resp rejects our credential. What it has to read of the body
+// for that is put back.
+func rejected(resp *http.Response, byBody func([]byte) bool, cancel context.CancelCauseFunc) bool {
+	switch resp.StatusCode {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return true
+	case http.StatusBadRequest:
+	default:
+		return false
+	}
+	if byBody == nil {
+		return false
+	}
+	const patience = 30 * time.Second
+	defer time.AfterFunc(patience, func() { cancel(errTooSlow) }).Stop()
+	head, err := io.ReadAll(io.LimitReader(resp.Body, 64*kib))
+	rest := io.Reader(resp.Body)
+	if err != nil {
+		rest = failing{err}
+	}
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(head), rest), resp.Body}
+	return byBody(head)
+}
+
+// failing is the rest of a body that broke off.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 // roundTrip sends req and waits for the header of its answer, at most for wait after the
 // last of the request has gone.
@@ -133,7 +169,16 @@ func (e *run) roundTrip(req *http.Request, t *try, wait time.Duration) (*http.Re
 	if fault := e.upload.blame(); fault != nil {
 		err = fault
 	}
-	return nil, upstreamError(t.x.Route.Provider, err)
+	failure := upstreamError(t.x.Route.Provider, err)
+	e.explain(failure, err)
+	return nil, failure
+}
+
+// explain logs why a provider failed, which the client is not told: it may name addresses.
+func (e *run) explain(failure *Error, err error) {
+	if failure.Status >= 500 && !errors.Is(err, errShutdown) {
+		e.a.log().Warn("a provider failed", "id", e.x.ID, "code", failure.Code, "message", failure.Message, "error", err)
+	}
 }
 
 // edits returns the splices of the body for the provider of x's route: the interceptors'

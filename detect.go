@@ -128,19 +128,19 @@ func listed(post, isJSON bool, path string) (t target, ok bool) {
 		t.op.JSON = post && (rest == "" || rest == "/count_tokens")
 		t.op.Metered, t.op.Charged = post && rest == "", post && rest == "/batches"
 	case first == "v1beta" && rest != "":
-		if t = modelsPath(rest); !post || t.op.API != APIGenerateContent {
-			t = target{op: Operation{API: APIGenerateContent, Charged: post}}
-			if !post && strings.HasPrefix(rest, "/models/") {
-				t.setModel(rest, len("/models/"), len(rest))
-			}
+		t.op.API, t.op.Charged = APIGenerateContent, post
+		if m := modelsPath(rest); post && m.op.API == APIGenerateContent {
+			t = m
+		} else if !post && strings.HasPrefix(rest, "/models/") {
+			t.setModel(rest, len("/models/"), len(rest))
 		}
 		t.op.Path = rest
 	case first == "models" && post && modelsPath(path).op.API == APIGenerateContent:
 		t = modelsPath(path) // Google's /v1
 		t.op.Path = path
-	case first == "model":
+	case first == "model" && rest != "":
 		if t, ok = bedrockPath(post, path); !ok {
-			return target{}, false
+			t = target{op: Operation{API: APIConverse, Charged: post}} // a verb that is not read
 		}
 		t.op.Path = path
 	case first == "v2" && (rest == "/chat" || rest == "/embed" || rest == "/rerank"):
@@ -185,7 +185,9 @@ func openAIPath(path string) (api APIType, metered, ok bool) {
 func onMount(post, isJSON bool, path string) (t target, err *Error) {
 	if post {
 		var ok bool
-		if t, ok = byEnd(isJSON, path); !ok && strings.Contains(path, "%") {
+		if t, ok = byEnd(isJSON, path); t.op.API == APIMessages && strings.HasSuffix(path, "awPredict") && !strings.Contains(path, "/publishers/anthropic/") {
+			t = target{} // Vertex serves other publishers' own APIs at the same verbs
+		} else if !ok && strings.Contains(path, "%") {
 			if plain, uerr := url.PathUnescape(path); uerr == nil {
 				if _, ok = byEnd(isJSON, plain); ok {
 					return t, disguised()
@@ -196,7 +198,7 @@ func onMount(post, isJSON bool, path string) (t target, err *Error) {
 	if t.op.API == "" {
 		t.op.API = apiOfSegments(path)
 		// Of what nobody here knows, nobody can say that it is free.
-		t.op.Charged = post && (t.op.API == "" || charged[string(t.op.API)] || strings.HasSuffix(path, "/messages/batches"))
+		t.op.Charged = post && (t.op.API == "" || t.op.API == "models" || charged[string(t.op.API)] || strings.HasSuffix(path, "/messages/batches"))
 	}
 	t.op.Mount, t.op.Path = true, path
 	return t, nil
@@ -288,19 +290,18 @@ func modelsPath(path string) (t target) {
 	if i < 0 || first != "models" && first != "tunedModels" && first != "endpoints" {
 		return t
 	}
-	t.op.JSON = true
+	t.op.API, t.op.JSON = APIGenerateContent, true
 	switch verb := path[i+1:]; verb {
 	case "generateContent", "embedContent", "batchEmbedContents":
-		t.op.API, t.op.Metered = APIGenerateContent, true
+		t.op.Metered = true
 	case "streamGenerateContent":
-		t.op.API, t.op.Metered, t.streams = APIGenerateContent, true, true
+		t.op.Metered, t.streams = true, true
 	case "countTokens":
-		t.op.API = APIGenerateContent
 	case "rawPredict", "streamRawPredict":
 		t.op.API = APIMessages
 		t.op.Metered = !strings.HasSuffix(path[:i], "/count-tokens")
 	default:
-		return target{}
+		t.op.JSON, t.op.Charged = false, true // images, video: not read
 	}
 	t.setModel(path, len("/")+len(first)+len("/"), i)
 	return t

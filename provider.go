@@ -111,6 +111,9 @@ type Settings struct {
 	// KeyQuery names the query parameters in which the provider's clients may send a
 	// credential; they travel no further than its header fields do.
 	KeyQuery []string
+	// RejectsKey tells from the body of a 400, at most its first 64 KiB, that the provider
+	// rejected the credential, where it does not answer 401 or 403. Nil: it does.
+	RejectsKey func(body []byte) bool
 	// Model is the name under which every model is asked for off the mount: that of a
 	// deployment, say. "" changes nothing.
 	Model string

@@ -59,6 +59,8 @@ type Record struct {
 	Outcome           Outcome
 	FinishReason      string
 	ServiceTier       string
+	Speed             string // served, where it has a price of its own ("fast")
+	Region            string // that served, where it has a price of its own ("us")
 	Usage             Usage
 	UsageSource       UsageSource
 	Items             []Item // parts served by other models, not in Usage

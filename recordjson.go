@@ -23,6 +23,8 @@ type recordJSON struct {
 	Outcome           Outcome           `json:"outcome"`
 	FinishReason      string            `json:"finish_reason,omitempty"`
 	ServiceTier       string            `json:"service_tier,omitempty"`
+	Speed             string            `json:"speed,omitempty"`
+	Region            string            `json:"region,omitempty"`
 	Usage             Usage             `json:"usage"`
 	UsageSource       UsageSource       `json:"usage_source"`
 	Items             []itemJSON        `json:"items,omitempty"`
@@ -121,7 +123,7 @@ func (r *Record) MarshalJSON() ([]byte, error) {
 		Provider: r.Provider, API: r.API, Transport: r.Transport,
 		ModelRequested: r.ModelRequested, Model: r.Model,
 		ResponseID: r.ResponseID, ProviderRequestID: r.ProviderRequestID,
-		Status: r.Status, Outcome: r.Outcome, FinishReason: r.FinishReason, ServiceTier: r.ServiceTier,
+		Status: r.Status, Outcome: r.Outcome, FinishReason: r.FinishReason, ServiceTier: r.ServiceTier, Speed: r.Speed, Region: r.Region,
 		Usage: r.Usage, UsageSource: r.UsageSource, Inconsistent: r.Inconsistent, Unread: r.Unread,
 		CostState: r.CostState, DurationMS: r.Duration.Milliseconds(), TTFTMS: r.TTFT.Milliseconds(), Tags: r.Tags,
 	}
@@ -167,6 +169,8 @@ func (r *Record) LogValue() slog.Value {
 	str("outcome", string(r.Outcome))
 	str("finish_reason", r.FinishReason)
 	str("service_tier", r.ServiceTier)
+	str("speed", r.Speed)
+	str("region", r.Region)
 	if r.UsageSource != UsageNone {
 		attrs = append(attrs, slog.Attr{Key: "usage", Value: r.Usage.LogValue()})
 	}

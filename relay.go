@@ -222,6 +222,7 @@ func (e *run) broken(err error, midEvent bool) *Error {
 	if e.client.Err() != nil {
 		return e.left()
 	}
+	e.explain(failure, err)
 	e.settle(ending{failure: failure})
 	if !e.sink.begun() {
 		return failure

@@ -72,6 +72,7 @@ func (e *run) judge(end ending) {
 			r.TTFT = e.ttft
 		}
 		r.ResponseID, r.FinishReason = m.ID, m.FinishReason
+		r.Speed, r.Region = m.Speed, m.Region
 		if m.Model != "" {
 			r.Model = m.Model
 		}
@@ -118,6 +119,9 @@ func (e *run) judge(end ending) {
 	case e.reply.tap != nil && e.reply.tap.cut(), m.Outcome == OutcomeUnknown && e.streams() && !r.Unread:
 		// The bytes ended well, the answer did not: no terminal event came.
 		r.Outcome = OutcomeError
+		if r.Error == nil {
+			r.Error = &RecordError{Type: "server_error", Code: "unfinished_answer", Message: "the answer ended without saying so"}
+		}
 		e.charge(false)
 	case m.Outcome == OutcomeUnknown:
 		r.Outcome = OutcomeCompleted

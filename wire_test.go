@@ -132,6 +132,38 @@ func TestProviderAuth(t *testing.T) {
 	}
 }
 
+// Some providers say so in the body of a 400, which otherwise passes unchanged.
+func TestProviderAuthInABody(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		body     string
+		rejected bool
+	}{
+		{`{"reason":"BAD_KEY","key":"` + providerKey + `"}`, true},
+		{`{"reason":"BAD_REQUEST"}` + strings.Repeat(" ", 100_000), false},
+	} {
+		upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.WriteHeader(400)
+			_, _ = io.WriteString(w, tt.body)
+		}))
+		t.Cleanup(upstream.Close)
+		urls, err := llmproxy.NewBaseURL(upstream.URL, "/v1", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := &llmproxy.BaseProvider{ID: "other", URLs: urls, Options: llmproxy.Settings{RejectsKey: func(body []byte) bool { return strings.Contains(string(body), "BAD_KEY") }}}
+		r := newRig(t, llmproxy.WithProvider(p))
+		got := r.post("/other/v1/anything", "{}")
+		if tt.rejected {
+			r.fault(got, 502, "provider_auth")
+		} else if got.status != 400 || got.body != tt.body || got.err != nil {
+			t.Errorf("got %d, %d bytes, %v", got.status, len(got.body), got.err)
+		}
+		_ = r.record()
+	}
+}
+
 // Redirects are the client's to follow: with our credential nobody does.
 func TestRedirectIsNotFollowed(t *testing.T) {
 	t.Parallel()

@@ -63,6 +63,9 @@ func New(c Config) (*llmproxy.BaseProvider, error) {
 		llmproxy.APIMessages:        {NewExtractor: messages.New},
 	}
 	p.Routes.Paths = []llmproxy.APIType{llmproxy.APIConverse, llmproxy.APIInvokeModel}
+	p.Options.KeyQuery = []string{ // of a presigned request
+		"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-Security-Token", "X-Amz-Signature", "X-Amz-SignedHeaders",
+	}
 	p.URLs = urls{p.URLs}
 	p.Enricher = credentials(c, p.Enricher)
 	return p, nil

@@ -6,6 +6,7 @@
 package googleai
 
 import (
+	"bytes"
 	"net/url"
 	"strings"
 
@@ -54,6 +55,8 @@ func New(c Config) (*llmproxy.BaseProvider, error) {
 	p.Routes.Prefixes = []string{"google", "gemini"}
 	p.Routes.Paths = []llmproxy.APIType{llmproxy.APIGenerateContent}
 	p.Options.KeyQuery = []string{"key", "access_token"}
+	// Google answers a wrong key with 400 and this reason.
+	p.Options.RejectsKey = func(body []byte) bool { return bytes.Contains(body, []byte(`"API_KEY_INVALID"`)) }
 	p.URLs = urls{p.URLs}
 	return p, nil
 }

@@ -27,8 +27,20 @@ func TestProvider(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Models[0] = "changed"
-	if got, want := p.Settings(), (llmproxy.Settings{Timeout: time.Minute, KeyQuery: []string{"key", "access_token"}}); !reflect.DeepEqual(got, want) {
-		t.Errorf("settings are %+v, want %+v", got, want)
+	settings := p.Settings()
+	rejects := settings.RejectsKey
+	settings.RejectsKey = nil
+	if want := (llmproxy.Settings{Timeout: time.Minute, KeyQuery: []string{"key", "access_token"}}); !reflect.DeepEqual(settings, want) {
+		t.Errorf("settings are %+v, want %+v", settings, want)
+	}
+	for body, want := range map[string]bool{
+		`{"error":{"code":400,"status":"INVALID_ARGUMENT","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"API_KEY_INVALID"}]}}`: true,
+		`{"error":{"code":400,"status":"INVALID_ARGUMENT","message":"API_KEY_INVALID is no model"}}`:                                                     false,
+		``: false,
+	} {
+		if got := rejects([]byte(body)); got != want {
+			t.Errorf("%s: rejects the key %t", body, got)
+		}
 	}
 	want := llmproxy.Routing{
 		Models: []string{"my-*"},
