@@ -18,7 +18,7 @@ import (
 // [llmproxy.RequestExtractor].
 //
 // A stream ends with the event metadata, which has the usage, after messageStop, which has
-// the stop reason; every answer with a stop reason is completed, whatever it is. An
+// the stop reason; every answer with both is completed, whatever the reason is. An
 // exception ends a stream that has failed; its type is the error's type. What CountTokens
 // answers is an estimate of a prompt and no usage.
 func New() llmproxy.ResponseExtractor { return &reader{} }
@@ -67,12 +67,12 @@ func (r *reader) Frame(f wire.Frame) {
 		r.output = r.output || dialect.Filled(wire.Member(f.Data, "start"))
 	case "messageStop":
 		r.stopped = true
-		r.stop(wire.Member(f.Data, "stopReason"))
-		r.over = r.told
+		dialect.Keep(&r.meta.FinishReason, wire.Member(f.Data, "stopReason"))
+		r.end()
 	case "metadata":
 		r.told = true
 		r.metadata(f.Data)
-		r.over = r.stopped
+		r.end()
 	default:
 		if fault, ok := bytes.CutPrefix(f.Event, []byte(wire.ExceptionPrefix)); ok {
 			r.fail(bounded(string(fault)))
@@ -104,9 +104,16 @@ func (r *reader) fail(fault string) {
 	}
 }
 
-// stop reads a stop reason.
-func (r *reader) stop(reason []byte) {
-	dialect.Keep(&r.meta.FinishReason, reason)
+// end ends a stream that has had both of its last events.
+func (r *reader) end() {
+	if r.stopped && r.told {
+		r.complete()
+	}
+}
+
+// complete notes that the answer is whole.
+func (r *reader) complete() {
+	r.over = true
 	if r.meta.Outcome != llmproxy.OutcomeFailed {
 		r.meta.Outcome = llmproxy.OutcomeCompleted
 	}
@@ -163,8 +170,8 @@ func (r *reader) body(data []byte) {
 	}
 	switch whole := dialect.Whole(data); {
 	case answered && whole:
-		r.stop(reason)
-		r.over = true
+		dialect.Keep(&r.meta.FinishReason, reason)
+		r.complete()
 	case answered:
 		dialect.Keep(&r.meta.FinishReason, reason)
 	case fault && !other && whole:

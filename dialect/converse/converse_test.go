@@ -141,9 +141,9 @@ func TestAnswers(t *testing.T) {
 			false,
 		},
 		{
-			"a stream without usage", nil,
+			"a stream without its last event", nil,
 			[]event{{"messageStop", `{"stopReason":"end_turn"}`}},
-			metadata{Outcome: llmproxy.OutcomeCompleted, FinishReason: "end_turn"},
+			metadata{FinishReason: "end_turn"},
 			false,
 		},
 		{

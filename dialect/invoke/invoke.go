@@ -23,7 +23,8 @@ import (
 // Bedrock reports usage up to three times: in the family's own words, in the member
 // amazon-bedrock-invocationMetrics of a stream's last event, and in the header. They are
 // never added, nor mixed. The family's own report, which alone may say how long a cache
-// write lives, is taken where it has both sides, then Bedrock's.
+// write lives, is taken where it has both sides, then Bedrock's. Only the output of a
+// message of Claude that was cut is Bedrock's: its own is a guess made at the start.
 //
 // A stream ends with the event that has the metrics, or with the family's own last event.
 func New() llmproxy.ResponseExtractor {
@@ -257,12 +258,16 @@ func (r *reader) Metadata() llmproxy.ResponseMetadata {
 		m.Outcome = llmproxy.OutcomeCompleted
 	}
 	zeros := m.Usage == (llmproxy.Usage{}) && len(m.Items) == 0
+	if r.isClaude && m.FinishReason == "" && m.UsageReported && !zeros && r.metrics.has(output) {
+		// message_start has a seed of what comes.
+		m.Usage.CompletionTokens = max(m.Usage.CompletionTokens, r.metrics.n[output])
+	}
 	if m.UsageReported && !m.Inconsistent && !zeros {
 		return m
 	}
 	// Zeros beside output are what servers send that do not count.
-	output := r.output || r.choices != nil && r.choices.Output
-	m.UsageReported = m.UsageReported && !(zeros && output)
+	said := r.output || r.choices != nil && r.choices.Output
+	m.UsageReported = m.UsageReported && !(zeros && said)
 	// What counts comes before zeros, and both sides before one alone: embeddings have no
 	// output.
 	reports := [...]*tokens{&r.plain.tokens, &r.metrics, &r.header}
@@ -276,7 +281,7 @@ func (r *reader) Metadata() llmproxy.ResponseMetadata {
 		return m
 	}
 	for _, t := range reports {
-		if t.reported() && !(t.isZero() && output) {
+		if t.reported() && !(t.isZero() && said) {
 			t.report(&m)
 			return m
 		}

@@ -320,6 +320,12 @@ func TestStreams(t *testing.T) {
 			true,
 		},
 		{
+			"Claude, cut, whose metrics know better what came",
+			[]string{`{"type":"message_start","message":{"id":"msg_1","model":"claude-x","usage":{"input_tokens":16,"output_tokens":1,"cache_creation_input_tokens":5,"cache_creation":{"ephemeral_1h_input_tokens":5,"ephemeral_5m_input_tokens":0}}},` + metrics + `,"cacheWriteInputTokenCount":5}}`},
+			metadata{ID: "msg_1", Model: "claude-x", Outcome: completed, UsageReported: true, Usage: usage{PromptTokens: 21, CompletionTokens: 21, CacheWrite1h: 5}},
+			false,
+		},
+		{
 			"Claude, failed",
 			[]string{`{"type":"message_start","message":{}}`, `{"type":"error","error":{"type":"overloaded_error"}}`},
 			metadata{Outcome: llmproxy.OutcomeFailed, ErrorType: "overloaded_error"},

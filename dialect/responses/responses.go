@@ -190,7 +190,7 @@ func (r *reader) read(response []byte, status string) {
 
 // count counts the web searches of a response, and looks for its output.
 func (r *reader) count(tools, output []byte) {
-	if !r.Output {
+	if !r.Output && r.Counters.Zero() { // it matters to nothing else
 		for item := range wire.Elements(output) {
 			if r.Output = isOutput(item); r.Output {
 				break
