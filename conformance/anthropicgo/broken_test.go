@@ -115,7 +115,7 @@ func TestUnfinishedStream(t *testing.T) {
 			s.T.Errorf("got %s", got.RawJSON())
 		}
 		want := s.streamed(sonnet)
-		want.Outcome, want.Usage, want.Source = llmproxy.OutcomeError, begun(), llmproxy.UsagePartial
+		want.Outcome, want.Code, want.Usage, want.Source = llmproxy.OutcomeError, "unfinished_answer", begun(), llmproxy.UsagePartial
 		s.Recorded(want)
 	})
 }

@@ -264,7 +264,9 @@ func TestUnfinishedStream(t *testing.T) {
 				if said, err := st.end(); said != "You said: tell me one thing" || err != nil {
 					s.T.Errorf("got %q, %v", said, err)
 				}
-				s.Recorded(st.ended(llmproxy.OutcomeError))
+				want := st.ended(llmproxy.OutcomeError)
+				want.Code = "unfinished_answer"
+				s.Recorded(want)
 			})
 		})
 	}

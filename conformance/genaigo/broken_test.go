@@ -147,7 +147,7 @@ func TestUnfinishedStream(t *testing.T) {
 			s.T.Errorf("got %q, %v", text, err)
 		}
 		want := s.cut(6)
-		want.Code = ""
+		want.Code = "unfinished_answer"
 		s.Recorded(want)
 	})
 }

@@ -171,17 +171,23 @@ func TestRetryThatGoesWell(t *testing.T) {
 }
 
 // A key of the gateway that the provider refuses is no fault of the client's, who learns
-// nothing about it.
+// nothing about it. Google says it with a 400, too.
 func TestGatewayKeyIsRefused(t *testing.T) {
 	t.Parallel()
-	for _, script := range []string{"status=401", "status=403"} {
+	for _, tt := range []struct{ name, key, script string }{
+		{"400", "AIza-Zmistaken-key-Xw9", ""},
+		{"401", providerKey, "status=401"},
+		{"403", providerKey, "status=403"},
+	} {
 		for how, ask := range calls {
 			for _, base := range []string{"", "/googleai"} {
-				t.Run(script+"/"+how+base, func(t *testing.T) {
+				t.Run(tt.name+"/"+how+base, func(t *testing.T) {
 					t.Parallel()
-					s := enter(t, setup(), rig.Entry{Base: base}, script)
-					if got := s.refusal(ask(s, flash), 502, "UNAVAILABLE"); !strings.Contains(got.Message, "googleai") {
-						t.Errorf("%q does not name the provider", got.Message)
+					setup := setup()
+					setup.Provider = configured(googleai.Config{APIKey: tt.key})
+					s := enter(t, setup, rig.Entry{Base: base}, tt.script)
+					if got := s.refusal(ask(s, flash), 502, "UNAVAILABLE"); !strings.Contains(got.Message, "googleai") || strings.Contains(got.Message, "Xw9") {
+						t.Errorf("got %q", got.Message)
 					}
 					s.provider("provider_auth")
 				})

@@ -13,6 +13,7 @@ import (
 	"github.com/openai/openai-go/v3/responses"
 
 	"github.com/llmproxy/llmproxy"
+	"github.com/llmproxy/llmproxy/conformance/rig"
 	"github.com/llmproxy/llmproxy/internal/simulator"
 )
 
@@ -34,7 +35,7 @@ func (s *session) tell(ctx context.Context, api llmproxy.APIType, opts ...option
 	switch api {
 	case llmproxy.APICompletions:
 		stream := s.Completions.NewStreaming(ctx, openai.CompletionNewParams{
-			Model: openai.CompletionNewParamsModel(s.model(instruct)), Prompt: openai.CompletionNewParamsPromptUnion{OfString: openai.String(prompt)},
+			Model: openai.CompletionNewParamsModel(s.Model(instruct)), Prompt: openai.CompletionNewParamsPromptUnion{OfString: openai.String(prompt)},
 		}, opts...)
 		text := func() (text string) {
 			for _, c := range stream.Current().Choices {
@@ -44,7 +45,7 @@ func (s *session) tell(ctx context.Context, api llmproxy.APIType, opts ...option
 		}
 		return telling{api, instruct, stream.Next, text, none, stream.Err, stream.Close}
 	case llmproxy.APIResponses:
-		stream := s.Responses.NewStreaming(ctx, responses.ResponseNewParams{Model: s.model("gpt-5-mini"), Input: text(prompt)}, opts...)
+		stream := s.Responses.NewStreaming(ctx, responses.ResponseNewParams{Model: s.Model("gpt-5-mini"), Input: text(prompt)}, opts...)
 		code := func() string {
 			switch e := stream.Current(); e.Type {
 			case "error":
@@ -56,7 +57,7 @@ func (s *session) tell(ctx context.Context, api llmproxy.APIType, opts ...option
 		}
 		return telling{api, "gpt-5-mini", stream.Next, func() string { return stream.Current().Delta }, code, stream.Err, stream.Close}
 	default:
-		stream := s.Chat.Completions.NewStreaming(ctx, openai.ChatCompletionNewParams{Model: s.model("gpt-5-mini"), Messages: user(prompt)}, opts...)
+		stream := s.Chat.Completions.NewStreaming(ctx, openai.ChatCompletionNewParams{Model: s.Model("gpt-5-mini"), Messages: user(prompt)}, opts...)
 		text := func() (text string) {
 			for _, c := range stream.Current().Choices {
 				text += c.Delta.Content
@@ -107,20 +108,20 @@ func TestCutStream(t *testing.T) {
 		t.Run(string(tt.api)+"/"+tt.script, func(t *testing.T) {
 			t.Parallel()
 			for _, e := range everyEntry {
-				s := newRig(t).session(e.base, e.prefix)
+				s := newRig(t).session(e.Base, e.Prefix)
 				st := s.tell(t.Context(), tt.api, simulate(tt.script))
 				text, code, err := st.end()
 				if text != tt.text || code != "provider_broken" || err == nil {
-					t.Errorf("%s: got %q, error %q, %v, want %q", e.name, text, code, err, tt.text)
+					t.Errorf("%s: got %q, error %q, %v, want %q", e.Name, text, code, err, tt.text)
 				}
 				want := failed(tt.api, st.model, 200, "provider_broken")
-				want.transport = llmproxy.TransportSSE
+				want.Transport = llmproxy.TransportSSE
 				if tt.begun {
-					want.answered = snapshot(st.model)
-					want.tier = map[llmproxy.APIType]string{llmproxy.APIChatCompletions: "default"}[tt.api]
+					want.Answered = snapshot(st.model)
+					want.Tier = map[llmproxy.APIType]string{llmproxy.APIChatCompletions: "default"}[tt.api]
 				}
 				s.recorded(want)
-				s.settled()
+				s.Settled()
 			}
 		})
 	}
@@ -140,12 +141,12 @@ func TestStreamCutInsideAnEvent(t *testing.T) {
 			if text != "You said:" || err == nil {
 				t.Errorf("got %q, %v, want the words before the cut and an error", text, err)
 			}
-			rec := s.rig.record()
+			rec := s.Rig.Record()
 			if rec.Outcome != llmproxy.OutcomeError || rec.Error == nil || rec.Error.Code != "provider_broken" || rec.Usage != (llmproxy.Usage{}) {
 				t.Errorf("record %+v", rec)
 			}
-			s.rig.compared++
-			s.settled()
+			s.Rig.Skip()
+			s.Settled()
 		})
 	}
 }
@@ -170,15 +171,19 @@ func TestErrorInAStream(t *testing.T) {
 		t.Run(string(tt.api)+"/"+tt.script, func(t *testing.T) {
 			t.Parallel()
 			everywhere(t, everyEntry, func(s *session) {
-				st := s.tell(s.t.Context(), tt.api, simulate(tt.script))
+				opts := []option.RequestOption{simulate(tt.script)}
+				if tt.api != llmproxy.APIResponses { // else the gateway asks, and the request is another
+					opts = append(opts, option.WithJSONSet("stream_options.include_usage", true))
+				}
+				st := s.tell(s.T.Context(), tt.api, opts...)
 				text, code, err := st.end()
 				if text != tt.text || code != "server_error" || (err != nil) != tt.surface {
-					s.t.Errorf("got %q, error %q, %v", text, code, err)
+					s.T.Errorf("got %q, error %q, %v", text, code, err)
 				}
-				s.hear(text, code)
-				want := exchange{
-					api: tt.api, model: st.model, transport: llmproxy.TransportSSE, outcome: llmproxy.OutcomeFailed,
-					failure: "server_error", answered: snapshot(st.model), tier: tt.tier, usage: tt.usage, unreported: tt.usage == nil,
+				s.Hear(text, code)
+				want := rig.Exchange{
+					API: tt.api, Model: st.model, Transport: llmproxy.TransportSSE, Outcome: llmproxy.OutcomeFailed,
+					Code: "server_error", Answered: snapshot(st.model), Tier: tt.tier, Usage: tt.usage, Unreported: tt.usage == nil,
 				}
 				s.recorded(want)
 			})
@@ -200,13 +205,13 @@ func TestCutAnswer(t *testing.T) {
 	s.recorded(failed(llmproxy.APIChatCompletions, "gpt-5-mini", 200, "provider_broken"))
 
 	resp, err := s.Files.Content(t.Context(), "file-made-3000000", simulate("cut-bytes=2000000"))
-	s.do(err)
+	s.Do(err)
 	defer resp.Body.Close()
 	if n, err := io.Copy(io.Discard, resp.Body); n > 2_000_000 || !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("got %d bytes, %v", n, err)
 	}
 	s.recorded(failed("files", "", 200, "provider_broken"))
-	s.settled()
+	s.Settled()
 }
 
 // A client that has heard enough ends the provider's call, however it says so.
@@ -217,7 +222,7 @@ func TestCancelledStream(t *testing.T) {
 			t.Run(string(api)+"/"+how, func(t *testing.T) {
 				t.Parallel()
 				for _, e := range everyEntry {
-					s := newRig(t).session(e.base, e.prefix)
+					s := newRig(t).session(e.Base, e.Prefix)
 					ctx, cancel := context.WithCancel(t.Context())
 					defer cancel()
 					st := s.tell(ctx, api, simulate("hang=2"))
@@ -232,18 +237,18 @@ func TestCancelledStream(t *testing.T) {
 							t.Errorf("got %v, want %v", st.err(), context.Canceled)
 						}
 					} else {
-						s.do(st.close())
+						s.Do(st.close())
 					}
-					s.departed()
-					want := exchange{
-						api: api, model: st.model, answered: snapshot(st.model), transport: llmproxy.TransportSSE,
-						status: 499, outcome: llmproxy.OutcomeCancelled, unreported: true,
+					s.Departed()
+					want := rig.Exchange{
+						API: api, Model: st.model, Answered: snapshot(st.model), Transport: llmproxy.TransportSSE,
+						Status: 499, Outcome: llmproxy.OutcomeCancelled, Unreported: true,
 					}
 					if api == llmproxy.APIChatCompletions {
-						want.tier = "default"
+						want.Tier = "default"
 					}
 					s.recorded(want)
-					s.settled()
+					s.Settled()
 				}
 			})
 		}
@@ -252,9 +257,9 @@ func TestCancelledStream(t *testing.T) {
 
 // departed waits until the provider has noticed that nobody listens any more.
 func (s *session) departed() {
-	s.t.Helper()
-	if _, err := s.rig.simulator.Await(s.t.Context(), simulator.Departed(1)); err != nil {
-		s.t.Fatal(err)
+	s.T.Helper()
+	if _, err := s.Rig.Simulator.Await(s.T.Context(), simulator.Departed(1)); err != nil {
+		s.T.Fatal(err)
 	}
 }
 
@@ -272,20 +277,20 @@ func TestCancelledCall(t *testing.T) {
 				_, err := s.Chat.Completions.New(ctx, openai.ChatCompletionNewParams{Model: "gpt-5-mini", Messages: user("hello")}, simulate(tt.script))
 				asked <- err
 			}()
-			if _, err := s.rig.simulator.Await(ctx, simulator.Arrived(1)); err != nil {
+			if _, err := s.Rig.Simulator.Await(ctx, simulator.Arrived(1)); err != nil {
 				t.Fatal(err)
 			}
 			cancel()
 			if err := <-asked; !errors.Is(err, context.Canceled) {
 				t.Errorf("got %v, want %v", err, context.Canceled)
 			}
-			s.departed()
-			rec := s.rig.record()
+			s.Departed()
+			rec := s.Rig.Record()
 			if rec.Status != 499 || rec.Outcome != llmproxy.OutcomeCancelled || rec.Usage != (llmproxy.Usage{}) || rec.UsageSource != llmproxy.UsageNone {
 				t.Errorf("record %+v", rec)
 			}
-			s.rig.compared++
-			s.settled()
+			s.Rig.Skip()
+			s.Settled()
 		})
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/openai/openai-go/v3/shared"
 
 	"github.com/llmproxy/llmproxy"
+	"github.com/llmproxy/llmproxy/conformance/rig"
 	"github.com/llmproxy/llmproxy/internal/simulator"
 )
 
@@ -74,49 +75,49 @@ func questions() []question {
 }
 
 func (q question) asked(s *session) openai.ChatCompletionNewParams {
-	q.params.Model = s.model(q.model)
+	q.params.Model = s.Model(q.model)
 	return q.params
 }
 
 // recorded is what the record of the exchange must say.
-func (q question) recorded(transport llmproxy.Transport) exchange {
-	e := exchange{api: llmproxy.APIChatCompletions, model: q.model, transport: transport, tier: "default", usage: &q.usage}
+func (q question) recorded(transport llmproxy.Transport) rig.Exchange {
+	e := rig.Exchange{API: llmproxy.APIChatCompletions, Model: q.model, Transport: transport, Tier: "default", Usage: &q.usage}
 	if q.tier != "" {
-		e.tier = q.tier
+		e.Tier = q.tier
 	}
 	return e
 }
 
 // answered checks what the SDK made of the answer.
 func (q question) answered(s *session, got *openai.ChatCompletion) {
-	s.t.Helper()
+	s.T.Helper()
 	choices := int64(1)
 	if q.params.N.Valid() {
 		choices = q.params.N.Value
 	}
 	if len(got.Choices) != int(choices) {
-		s.t.Fatalf("%d choices, want %d", len(got.Choices), choices)
+		s.T.Fatalf("%d choices, want %d", len(got.Choices), choices)
 	}
 	for i, c := range got.Choices {
 		if c.Message.Content != q.text || c.FinishReason != q.finish || c.Index != int64(i) {
-			s.t.Errorf("choice %d says %q (%s), want %q (%s)", i, c.Message.Content, c.FinishReason, q.text, q.finish)
+			s.T.Errorf("choice %d says %q (%s), want %q (%s)", i, c.Message.Content, c.FinishReason, q.text, q.finish)
 		}
 	}
 	if got.Model != snapshot(q.model) {
-		s.t.Errorf("answered by %s, want %s", got.Model, snapshot(q.model))
+		s.T.Errorf("answered by %s, want %s", got.Model, snapshot(q.model))
 	}
 	q.counted(s, got.Usage)
 }
 
 // counted checks the usage that the SDK was told.
 func (q question) counted(s *session, u openai.CompletionUsage) {
-	s.t.Helper()
+	s.T.Helper()
 	got := simulator.Usage{
 		Prompt: u.PromptTokens, Cached: u.PromptTokensDetails.CachedTokens, CacheWrite: u.PromptTokensDetails.CacheWriteTokens,
 		Completion: u.CompletionTokens, Reasoning: u.CompletionTokensDetails.ReasoningTokens,
 	}
 	if got != q.usage || u.TotalTokens != got.Total() {
-		s.t.Errorf("usage %+v, %d in total, want %+v", got, u.TotalTokens, q.usage)
+		s.T.Errorf("usage %+v, %d in total, want %+v", got, u.TotalTokens, q.usage)
 	}
 }
 
@@ -126,13 +127,13 @@ func TestQuestionsAreCountedAsTheProviderDoes(t *testing.T) {
 	s := newRig(t).session("/v1", "")
 	for _, q := range questions() {
 		got, err := s.Chat.Completions.New(t.Context(), q.asked(s))
-		s.do(err)
+		s.Do(err)
 		q.answered(s, got)
 		e := q.recorded(llmproxy.TransportHTTP)
-		e.usage = nil // ask simulator.UsageOf
+		e.Usage = nil // ask simulator.UsageOf
 		s.recorded(e)
 	}
-	s.settled()
+	s.Settled()
 }
 
 func TestChat(t *testing.T) {
@@ -141,10 +142,10 @@ func TestChat(t *testing.T) {
 		t.Run(q.name, func(t *testing.T) {
 			t.Parallel()
 			everywhere(t, everyEntry, func(s *session) {
-				got, err := s.Chat.Completions.New(s.t.Context(), q.asked(s))
-				s.do(err)
+				got, err := s.Chat.Completions.New(s.T.Context(), q.asked(s))
+				s.Do(err)
 				q.answered(s, got)
-				s.hear(got.RawJSON())
+				s.Hear(got.RawJSON())
 				s.recorded(q.recorded(llmproxy.TransportHTTP))
 			})
 		})
@@ -159,12 +160,12 @@ func TestChatStreamWithUsage(t *testing.T) {
 		t.Run(q.name, func(t *testing.T) {
 			t.Parallel()
 			everywhere(t, everyEntry, func(s *session) {
-				chunks := listen(s, s.Chat.Completions.NewStreaming(s.t.Context(), q.asked(s)))
+				chunks := listen(s, s.Chat.Completions.NewStreaming(s.T.Context(), q.asked(s)))
 				q.answered(s, accumulated(s, chunks))
 				last := len(chunks) - 1
 				for i, c := range chunks {
 					if (len(c.Choices) == 0) != (i == last) || c.JSON.Usage.Valid() != (i == last) {
-						s.t.Errorf("chunk %d of %d: %s", i, len(chunks), c.RawJSON())
+						s.T.Errorf("chunk %d of %d: %s", i, len(chunks), c.RawJSON())
 					}
 				}
 				s.recorded(q.recorded(llmproxy.TransportSSE))
@@ -187,9 +188,9 @@ func TestChatStreamWithoutUsage(t *testing.T) {
 			{"other options", openai.ChatCompletionStreamOptionsParam{IncludeObfuscation: openai.Bool(false)}},
 		} {
 			for _, e := range everyEntry {
-				t.Run(q.name+"/"+tt.name+"/"+e.name, func(t *testing.T) {
+				t.Run(q.name+"/"+tt.name+"/"+e.Name, func(t *testing.T) {
 					t.Parallel()
-					s := newRig(t).session(e.base, e.prefix)
+					s := newRig(t).session(e.Base, e.Prefix)
 					params := q.asked(s)
 					params.StreamOptions = tt.options
 					chunks := listen(s, s.Chat.Completions.NewStreaming(t.Context(), params))
@@ -199,15 +200,15 @@ func TestChatStreamWithoutUsage(t *testing.T) {
 						}
 					}
 					s.recorded(q.recorded(llmproxy.TransportSSE))
-					s.settled()
+					s.Settled()
 
 					// What the gateway sent brings one chunk more when it is sent directly.
 					d := direct(t)
 					whole := listen(d, d.Chat.Completions.NewStreaming(t.Context(), params,
-						option.WithRequestBody("application/json", s.rig.simulator.Requests()[0].Body)))
+						option.WithRequestBody("application/json", s.Rig.Simulator.Requests()[0].Body)))
 					q.answered(d, accumulated(d, whole))
-					d.heard = d.heard[:len(d.heard)-1]
-					s.same(d)
+					d.Forget()
+					s.Alike(d.Session)
 				})
 			}
 		}
@@ -216,11 +217,11 @@ func TestChatStreamWithoutUsage(t *testing.T) {
 
 // accumulated is the answer that a stream adds up to.
 func accumulated(s *session, chunks []openai.ChatCompletionChunk) *openai.ChatCompletion {
-	s.t.Helper()
+	s.T.Helper()
 	var acc openai.ChatCompletionAccumulator
 	for _, c := range chunks {
 		if !acc.AddChunk(c) {
-			s.t.Fatalf("a chunk that does not fit: %s", c.RawJSON())
+			s.T.Fatalf("a chunk that does not fit: %s", c.RawJSON())
 		}
 	}
 	return &acc.ChatCompletion
@@ -238,22 +239,22 @@ func TestChatStreamForms(t *testing.T) {
 		t.Run(script, func(t *testing.T) {
 			t.Parallel()
 			ask := func(s *session) []openai.ChatCompletionChunk {
-				return listen(s, s.Chat.Completions.NewStreaming(s.t.Context(), q.asked(s), option.WithHeader("X-Simulate", script)))
+				return listen(s, s.Chat.Completions.NewStreaming(s.T.Context(), q.asked(s), option.WithHeader("X-Simulate", script)))
 			}
 			d, s := direct(t), newRig(t).session("/v1", "")
 			want := ask(d)
 			ask(s)
-			s.same(d)
+			s.Same(d.Session)
 			e := q.recorded(llmproxy.TransportSSE)
 			if script == "huge" {
-				e.usage.Completion++
+				e.Usage.Completion++
 			} else if script == "events=2000" {
-				e.usage.Completion = 2000
+				e.Usage.Completion = 2000
 			}
 			s.recorded(e)
-			s.settled()
-			if u := want[len(want)-1].Usage; u.CompletionTokens != 0 && u.CompletionTokens != e.usage.Completion {
-				t.Errorf("the provider reports %d tokens, want %d", u.CompletionTokens, e.usage.Completion)
+			s.Settled()
+			if u := want[len(want)-1].Usage; u.CompletionTokens != 0 && u.CompletionTokens != e.Usage.Completion {
+				t.Errorf("the provider reports %d tokens, want %d", u.CompletionTokens, e.Usage.Completion)
 			}
 		})
 	}
@@ -265,8 +266,8 @@ func TestChatHeader(t *testing.T) {
 	var resp *http.Response
 	s := newRig(t).session("/v1", "openai/")
 	_, err := s.Chat.Completions.New(t.Context(), questions()[0].asked(s), option.WithResponseInto(&resp))
-	s.do(err)
-	rec := s.rig.record()
+	s.Do(err)
+	rec := s.Rig.Record()
 	for name, want := range map[string]string{
 		"X-Gateway-Request-Id":        rec.ID,
 		"X-Gateway-Provider":          "openai",
@@ -317,19 +318,19 @@ func TestChatTools(t *testing.T) {
 			t.Parallel()
 			everywhere(t, everyEntry, func(s *session) {
 				params := openai.ChatCompletionNewParams{
-					Messages: user(askForTools), Model: s.model("gpt-5-mini"),
+					Messages: user(askForTools), Model: s.Model("gpt-5-mini"),
 					Tools: []openai.ChatCompletionToolUnionParam{weather(), clock()},
 				}
 				message := s.say(params, streamed)
 				if got := called(message); !slices.Equal(got, wantCalls) {
-					s.t.Errorf("called %q, want %q", got, wantCalls)
+					s.T.Errorf("called %q, want %q", got, wantCalls)
 				}
 				params.Messages = append(params.Messages, message.ToParam())
 				for _, c := range message.ToolCalls {
 					params.Messages = append(params.Messages, openai.ToolMessage("the output of "+c.Function.Name, c.ID))
 				}
 				if got, want := s.say(params, streamed).Content, "You said: the output of get_time"; got != want {
-					s.t.Errorf("got %q, want %q", got, want)
+					s.T.Errorf("got %q, want %q", got, want)
 				}
 			})
 		})
@@ -347,18 +348,18 @@ func called(m openai.ChatCompletionMessage) []string {
 
 // say asks for one message, and checks its record.
 func (s *session) say(params openai.ChatCompletionNewParams, streamed bool) openai.ChatCompletionMessage {
-	s.t.Helper()
-	e := exchange{api: llmproxy.APIChatCompletions, model: "gpt-5-mini", tier: "default"}
+	s.T.Helper()
+	e := rig.Exchange{API: llmproxy.APIChatCompletions, Model: "gpt-5-mini", Tier: "default"}
 	var got *openai.ChatCompletion
 	if streamed {
-		e.transport = llmproxy.TransportSSE
+		e.Transport = llmproxy.TransportSSE
 		params.StreamOptions = openai.ChatCompletionStreamOptionsParam{IncludeUsage: openai.Bool(true)}
-		got = accumulated(s, listen(s, s.Chat.Completions.NewStreaming(s.t.Context(), params)))
+		got = accumulated(s, listen(s, s.Chat.Completions.NewStreaming(s.T.Context(), params)))
 	} else {
 		var err error
-		got, err = s.Chat.Completions.New(s.t.Context(), params)
-		s.do(err)
-		s.hear(got.RawJSON())
+		got, err = s.Chat.Completions.New(s.T.Context(), params)
+		s.Do(err)
+		s.Hear(got.RawJSON())
 	}
 	s.recorded(e)
 	return got.Choices[0].Message
@@ -390,7 +391,7 @@ func TestChatStreamsSideBySide(t *testing.T) {
 	for i := range streams {
 		got = append(got, <-texts)
 		want = append(want, fmt.Sprintf("You said: number %d", i))
-		if rec := r.record(); rec.Usage.PromptTokens != 2 || rec.Usage.CompletionTokens != 4 || rec.Outcome != llmproxy.OutcomeCompleted {
+		if rec := r.Record(); rec.Usage.PromptTokens != 2 || rec.Usage.CompletionTokens != 4 || rec.Outcome != llmproxy.OutcomeCompleted {
 			t.Errorf("record %+v", rec)
 		}
 	}

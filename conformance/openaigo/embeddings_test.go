@@ -7,6 +7,7 @@ import (
 	"github.com/openai/openai-go/v3"
 
 	"github.com/llmproxy/llmproxy"
+	"github.com/llmproxy/llmproxy/conformance/rig"
 )
 
 // Vectors arrive in the form that was asked for, and read the same in each.
@@ -17,28 +18,28 @@ func TestEmbeddings(t *testing.T) {
 		for _, format := range []openai.EmbeddingNewParamsEncodingFormat{
 			"", openai.EmbeddingNewParamsEncodingFormatFloat, openai.EmbeddingNewParamsEncodingFormatBase64,
 		} {
-			got, err := s.Embeddings.New(s.t.Context(), openai.EmbeddingNewParams{
-				Model: s.model("text-embedding-3-small"), EncodingFormat: format, Dimensions: openai.Int(4),
+			got, err := s.Embeddings.New(s.T.Context(), openai.EmbeddingNewParams{
+				Model: s.Model("text-embedding-3-small"), EncodingFormat: format, Dimensions: openai.Int(4),
 				Input: openai.EmbeddingNewParamsInputUnion{OfArrayOfStrings: []string{"the first text", "the second"}},
 			})
-			s.do(err)
-			s.hear(got.RawJSON())
+			s.Do(err)
+			s.Hear(got.RawJSON())
 			if len(got.Data) != 2 || got.Usage.PromptTokens != 5 || got.Usage.TotalTokens != 5 {
-				s.t.Fatalf("%q: got %s", format, got.RawJSON())
+				s.T.Fatalf("%q: got %s", format, got.RawJSON())
 			}
 			text := got.Data[0].JSON.Embedding.Raw()[0] == '"'
 			if text != (format == openai.EmbeddingNewParamsEncodingFormatBase64) {
-				s.t.Errorf("%q: got %s", format, got.Data[0].RawJSON())
+				s.T.Errorf("%q: got %s", format, got.Data[0].RawJSON())
 			}
 			vector := slices.Concat(got.Data[0].Embedding, got.Data[1].Embedding)
 			if len(vector) != 8 {
-				s.t.Errorf("%q: %d numbers, want 8", format, len(vector))
+				s.T.Errorf("%q: %d numbers, want 8", format, len(vector))
 			}
 			vectors = append(vectors, vector)
-			s.recorded(exchange{api: llmproxy.APIEmbeddings, model: "text-embedding-3-small"})
+			s.recorded(rig.Exchange{API: llmproxy.APIEmbeddings, Model: "text-embedding-3-small"})
 		}
 		if !slices.Equal(vectors[0], vectors[1]) || !slices.Equal(vectors[1], vectors[2]) {
-			s.t.Errorf("the formats differ: %v", vectors)
+			s.T.Errorf("the formats differ: %v", vectors)
 		}
 	})
 }
@@ -47,15 +48,15 @@ func TestEmbeddings(t *testing.T) {
 func TestEmbeddingsOfTokens(t *testing.T) {
 	t.Parallel()
 	everywhere(t, everyEntry, func(s *session) {
-		got, err := s.Embeddings.New(s.t.Context(), openai.EmbeddingNewParams{
-			Model: s.model("text-embedding-3-small"),
+		got, err := s.Embeddings.New(s.T.Context(), openai.EmbeddingNewParams{
+			Model: s.Model("text-embedding-3-small"),
 			Input: openai.EmbeddingNewParamsInputUnion{OfArrayOfTokenArrays: [][]int64{{1, 2, 3}, {4}}},
 		})
-		s.do(err)
-		s.hear(got.RawJSON())
+		s.Do(err)
+		s.Hear(got.RawJSON())
 		if len(got.Data) != 2 || got.Usage.PromptTokens != 4 {
-			s.t.Errorf("got %s", got.RawJSON())
+			s.T.Errorf("got %s", got.RawJSON())
 		}
-		s.recorded(exchange{api: llmproxy.APIEmbeddings, model: "text-embedding-3-small"})
+		s.recorded(rig.Exchange{API: llmproxy.APIEmbeddings, Model: "text-embedding-3-small"})
 	})
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/openai/openai-go/v3/responses"
 
 	"github.com/llmproxy/llmproxy"
+	"github.com/llmproxy/llmproxy/conformance/rig"
 	"github.com/llmproxy/llmproxy/internal/simulator"
 	"github.com/llmproxy/llmproxy/providers/openai_compatible"
 )
@@ -22,21 +23,21 @@ import (
 // refusal checks that err is the SDK's error for an answer of status, hears it, and
 // returns it.
 func (s *session) refusal(err error, status int, code, kind string) *openai.Error {
-	s.t.Helper()
+	s.T.Helper()
 	got, ok := errors.AsType[*openai.Error](err)
 	if !ok {
-		s.t.Fatalf("got %v, want an error of the API", err)
+		s.T.Fatalf("got %v, want an error of the API", err)
 	}
-	s.hear(got.RawJSON())
+	s.Hear(got.RawJSON())
 	if got.StatusCode != status || got.Code != code || got.Type != kind || got.Message == "" {
-		s.t.Errorf("got %d %s %s (%s), want %d %s %s", got.StatusCode, got.Code, got.Type, got.Message, status, code, kind)
+		s.T.Errorf("got %d %s %s (%s), want %d %s %s", got.StatusCode, got.Code, got.Type, got.Message, status, code, kind)
 	}
 	return got
 }
 
 // failed is the record of an exchange that the provider answered with an error.
-func failed(api llmproxy.APIType, model string, status int, code string) exchange {
-	return exchange{api: api, model: model, status: status, failure: code, outcome: llmproxy.OutcomeError, unreported: true}
+func failed(api llmproxy.APIType, model string, status int, code string) rig.Exchange {
+	return rig.Exchange{API: api, Model: model, Status: status, Code: code, Outcome: llmproxy.OutcomeError, Unreported: true}
 }
 
 // simulate tells the provider how to misbehave.
@@ -44,7 +45,7 @@ func simulate(script string) option.RequestOption { return option.WithHeader("X-
 
 // ask makes a small request to Chat Completions.
 func (s *session) ask(model string, opts ...option.RequestOption) error {
-	_, err := s.Chat.Completions.New(s.t.Context(), openai.ChatCompletionNewParams{Model: s.model(model), Messages: user("hello")}, opts...)
+	_, err := s.Chat.Completions.New(s.T.Context(), openai.ChatCompletionNewParams{Model: s.Model(model), Messages: user("hello")}, opts...)
 	return err
 }
 
@@ -75,23 +76,23 @@ func TestErrors(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/streamed=%t", tt.name, streamed), func(t *testing.T) {
 				t.Parallel()
 				everywhere(t, everyEntry, func(s *session) {
-					params := openai.ChatCompletionNewParams{Model: s.model(tt.model), Messages: user("hello")}
+					params := openai.ChatCompletionNewParams{Model: s.Model(tt.model), Messages: user("hello")}
 					if tt.maxTokens > 0 {
 						params.MaxTokens = openai.Int(tt.maxTokens)
 					}
 					var err error
 					if streamed {
-						stream := s.Chat.Completions.NewStreaming(s.t.Context(), params, simulate(tt.script))
+						stream := s.Chat.Completions.NewStreaming(s.T.Context(), params, simulate(tt.script))
 						if stream.Next() {
-							s.t.Errorf("a chunk: %s", stream.Current().RawJSON())
+							s.T.Errorf("a chunk: %s", stream.Current().RawJSON())
 						}
 						err = stream.Err()
 					} else {
-						_, err = s.Chat.Completions.New(s.t.Context(), params, simulate(tt.script))
+						_, err = s.Chat.Completions.New(s.T.Context(), params, simulate(tt.script))
 					}
 					got := s.refusal(err, tt.status, tt.code, tt.kind)
 					if got.Param != tt.param || got.Response.Header.Get("Retry-After") != tt.retryAfter {
-						s.t.Errorf("parameter %q, retry after %q, want %q, %q", got.Param, got.Response.Header.Get("Retry-After"), tt.param, tt.retryAfter)
+						s.T.Errorf("parameter %q, retry after %q, want %q, %q", got.Param, got.Response.Header.Get("Retry-After"), tt.param, tt.retryAfter)
 					}
 					s.recorded(failed(llmproxy.APIChatCompletions, tt.model, tt.status, tt.code))
 				})
@@ -105,40 +106,40 @@ func TestErrorsOfEachAPI(t *testing.T) {
 	t.Parallel()
 	const none = "gpt-6-none"
 	everywhere(t, everyEntry, func(s *session) {
-		ctx := s.t.Context()
+		ctx := s.T.Context()
 		for _, tt := range []struct {
 			api  llmproxy.APIType
 			call func() error
 		}{
 			{llmproxy.APIResponses, func() error {
-				_, err := s.Responses.New(ctx, responses.ResponseNewParams{Model: s.model(none), Input: text("hello")})
+				_, err := s.Responses.New(ctx, responses.ResponseNewParams{Model: s.Model(none), Input: text("hello")})
 				return err
 			}},
 			{llmproxy.APIResponses, func() error {
-				stream := s.Responses.NewStreaming(ctx, responses.ResponseNewParams{Model: s.model(none), Input: text("hello")})
+				stream := s.Responses.NewStreaming(ctx, responses.ResponseNewParams{Model: s.Model(none), Input: text("hello")})
 				stream.Next()
 				return stream.Err()
 			}},
 			{llmproxy.APIResponses, func() error {
 				_, err := s.Responses.Compact(ctx, responses.ResponseCompactParams{
-					Model: responses.ResponseCompactParamsModel(s.model(none)), Input: responses.ResponseCompactParamsInputUnion{OfString: openai.String("hello")},
+					Model: responses.ResponseCompactParamsModel(s.Model(none)), Input: responses.ResponseCompactParamsInputUnion{OfString: openai.String("hello")},
 				})
 				return err
 			}},
 			{llmproxy.APICompletions, func() error {
 				_, err := s.Completions.New(ctx, openai.CompletionNewParams{
-					Model: openai.CompletionNewParamsModel(s.model(none)), Prompt: openai.CompletionNewParamsPromptUnion{OfString: openai.String("hello")},
+					Model: openai.CompletionNewParamsModel(s.Model(none)), Prompt: openai.CompletionNewParamsPromptUnion{OfString: openai.String("hello")},
 				})
 				return err
 			}},
 			{llmproxy.APIEmbeddings, func() error {
 				_, err := s.Embeddings.New(ctx, openai.EmbeddingNewParams{
-					Model: s.model(none), Input: openai.EmbeddingNewParamsInputUnion{OfString: openai.String("hello")},
+					Model: s.Model(none), Input: openai.EmbeddingNewParamsInputUnion{OfString: openai.String("hello")},
 				})
 				return err
 			}},
 			{llmproxy.APIImages, func() error {
-				_, err := s.Images.Generate(ctx, openai.ImageGenerateParams{Model: s.model(none), Prompt: "hello"})
+				_, err := s.Images.Generate(ctx, openai.ImageGenerateParams{Model: s.Model(none), Prompt: "hello"})
 				return err
 			}},
 		} {
@@ -157,7 +158,7 @@ func TestPrefixStaysOnAMount(t *testing.T) {
 		t.Errorf("got %q", got.Message)
 	}
 	s.recorded(failed(llmproxy.APIChatCompletions, "openai/gpt-5-mini", 404, "model_not_found"))
-	s.settled()
+	s.Settled()
 }
 
 // The SDK retries what may go well, as often as it is told, and nobody else does.
@@ -191,8 +192,8 @@ func TestRetries(t *testing.T) {
 				e := failed(llmproxy.APIChatCompletions, "gpt-5-mini", tt.status, tt.code)
 				s.recorded(e)
 			}
-			s.settled()
-			for i, request := range s.rig.simulator.Requests() {
+			s.Settled()
+			for i, request := range s.Rig.Simulator.Requests() {
 				if got := request.Header.Get("X-Stainless-Retry-Count"); got != fmt.Sprint(i) {
 					t.Errorf("retry %s, want %d", got, i)
 				}
@@ -201,7 +202,7 @@ func TestRetries(t *testing.T) {
 	}
 }
 
-// A retry that goes well is a second exchange, with a record of its own; a stream is
+// A retry that goes well is a second rig.Exchange, with a record of its own; a stream is
 // retried before it has begun.
 func TestRetryThatGoesWell(t *testing.T) {
 	t.Parallel()
@@ -210,15 +211,15 @@ func TestRetryThatGoesWell(t *testing.T) {
 		simulator.Script{Status: 429, RetryAfterMS: "1"}, simulator.Script{},
 	)}, openai_compatible.Config{APIKey: providerKey})
 	s := r.session("/v1", "", option.WithMaxRetries(1))
-	s.do(s.ask("gpt-5-mini"))
+	s.Do(s.ask("gpt-5-mini"))
 	s.recorded(failed(llmproxy.APIChatCompletions, "gpt-5-mini", 500, "server_error"))
-	s.recorded(exchange{api: llmproxy.APIChatCompletions, model: "gpt-5-mini", tier: "default"})
+	s.recorded(rig.Exchange{API: llmproxy.APIChatCompletions, Model: "gpt-5-mini", Tier: "default"})
 
 	events := listen(s, s.Responses.NewStreaming(t.Context(), responses.ResponseNewParams{Model: "gpt-5-mini", Input: text("hello")}))
 	s.numbered(events, 0)
 	s.recorded(failed(llmproxy.APIResponses, "gpt-5-mini", 429, "rate_limit_exceeded"))
 	s.recorded(streaming("gpt-5-mini"))
-	s.settled()
+	s.Settled()
 }
 
 // A key of the gateway that the provider refuses is no fault of the client's, who learns
@@ -233,12 +234,12 @@ func TestGatewayKeyIsRefused(t *testing.T) {
 		{"401", "", llmproxy.APIChatCompletions, func(s *session, o option.RequestOption) error { return s.ask("gpt-5-mini", o) }},
 		{"403", "status=403", llmproxy.APIChatCompletions, func(s *session, o option.RequestOption) error { return s.ask("gpt-5-mini", o) }},
 		{"401 to a stream", "", llmproxy.APIResponses, func(s *session, o option.RequestOption) error {
-			stream := s.Responses.NewStreaming(s.t.Context(), responses.ResponseNewParams{Model: "gpt-5-mini", Input: text("hello")}, o)
+			stream := s.Responses.NewStreaming(s.T.Context(), responses.ResponseNewParams{Model: "gpt-5-mini", Input: text("hello")}, o)
 			stream.Next()
 			return stream.Err()
 		}},
 		{"401 to an upload", "", "files", func(s *session, o option.RequestOption) error {
-			_, err := s.Files.New(s.t.Context(), openai.FileNewParams{File: strings.NewReader("text"), Purpose: openai.FilePurposeUserData}, o)
+			_, err := s.Files.New(s.T.Context(), openai.FileNewParams{File: strings.NewReader("text"), Purpose: openai.FilePurposeUserData}, o)
 			return err
 		}},
 	} {
@@ -251,12 +252,12 @@ func TestGatewayKeyIsRefused(t *testing.T) {
 			if dump := string(got.DumpResponse(true)); strings.Contains(dump, "sk-Z") || strings.Contains(dump, "-Xw9") {
 				t.Errorf("the answer tells of the key: %s", dump)
 			}
-			rec := r.record()
+			rec := r.Record()
 			if rec.API != tt.api || rec.Status != 502 || rec.Outcome != llmproxy.OutcomeError || rec.Error == nil || rec.Error.Code != "provider_auth" || rec.Usage != (llmproxy.Usage{}) {
 				t.Errorf("record %+v", rec)
 			}
-			r.compared++
-			s.settled()
+			r.Skip()
+			s.Settled()
 		})
 	}
 }
@@ -271,16 +272,16 @@ func TestClientKeys(t *testing.T) {
 
 	s := r.session("/v1", "")
 	s.refusal(s.ask("gpt-5-mini", bad), 401, "invalid_api_key", "invalid_request_error")
-	s.same(d)
-	rec := r.record()
+	s.Same(d.Session)
+	rec := r.Record()
 	if rec.Status != 401 || rec.Outcome != llmproxy.OutcomeError || rec.Error == nil || rec.Error.Code != "invalid_api_key" || rec.Usage != (llmproxy.Usage{}) {
 		t.Errorf("record %+v", rec)
 	}
-	r.compared++
+	r.Skip()
 
-	s.do(s.ask("gpt-5-mini", good))
-	s.recorded(exchange{api: llmproxy.APIChatCompletions, model: "gpt-5-mini", tier: "default"})
-	s.settled()
+	s.Do(s.ask("gpt-5-mini", good))
+	s.recorded(rig.Exchange{API: llmproxy.APIChatCompletions, Model: "gpt-5-mini", Tier: "default"})
+	s.Settled()
 }
 
 // An error page of something between the gateway and the provider arrives as it is; the
@@ -291,9 +292,9 @@ func TestErrorPage(t *testing.T) {
 		var resp *http.Response
 		err := s.ask("gpt-5-mini", simulate("status=502"), option.WithResponseInto(&resp))
 		if err == nil || resp == nil || resp.StatusCode != 502 {
-			s.t.Fatalf("got %v, %v", resp, err)
+			s.T.Fatalf("got %v, %v", resp, err)
 		}
-		s.hear(err.Error(), resp.Header.Get("Content-Type"))
+		s.Hear(err.Error(), resp.Header.Get("Content-Type"))
 		s.recorded(failed(llmproxy.APIChatCompletions, "gpt-5-mini", 502, ""))
 	})
 }
@@ -312,38 +313,38 @@ func TestRefusals(t *testing.T) {
 		call        func(*session) error
 		status      int
 		code, param string
-		want        exchange
+		want        rig.Exchange
 		unrecorded  bool
 	}{
 		{
 			name: "a provider that is not configured", base: "/v1", status: 404, code: "provider_not_found",
 			call: func(s *session) error { return s.ask("gpt-5-mini", option.WithHeader("X-Provider", "nobody")) },
-			want: exchange{api: llmproxy.APIChatCompletions, model: "gpt-5-mini"},
+			want: rig.Exchange{API: llmproxy.APIChatCompletions, Model: "gpt-5-mini"},
 		},
 		{
 			name: "a mount that is not configured", base: "/nobody/v1", status: 404, code: "provider_not_found",
 			call: func(s *session) error { return s.ask("gpt-5-mini") },
-			want: exchange{api: llmproxy.APIChatCompletions},
+			want: rig.Exchange{API: llmproxy.APIChatCompletions},
 		},
 		{
 			name: "a model of nobody's", base: "/v1", status: 404, code: "model_not_found", param: "model",
-			opts: []llmproxy.Option{llmproxy.WithProvider(second)},
+			opts: []llmproxy.Option{llmproxy.WithProvider(second), llmproxy.WithFallback("")},
 			call: func(s *session) error { return s.ask("unheard-of") },
-			want: exchange{api: llmproxy.APIChatCompletions, model: "unheard-of"},
+			want: rig.Exchange{API: llmproxy.APIChatCompletions, Model: "unheard-of"},
 		},
 		{
 			name: "no model and no fallback", base: "/v1", status: 404, code: "model_not_found", param: "model",
-			opts: []llmproxy.Option{llmproxy.WithProvider(second)},
+			opts: []llmproxy.Option{llmproxy.WithProvider(second), llmproxy.WithFallback("")},
 			call: func(s *session) error {
-				_, err := s.Models.List(s.t.Context())
+				_, err := s.Models.List(s.T.Context())
 				return err
 			},
-			want: exchange{api: "models"},
+			want: rig.Exchange{API: "models"},
 		},
 		{
 			name: "an API that is not served", base: "/v1", status: 404, code: "route_not_found",
 			call: func(s *session) error {
-				_, err := s.Containers.List(s.t.Context(), openai.ContainerListParams{})
+				_, err := s.Containers.List(s.T.Context(), openai.ContainerListParams{})
 				return err
 			},
 			unrecorded: true,
@@ -351,7 +352,7 @@ func TestRefusals(t *testing.T) {
 		{
 			name: "Realtime", base: "/v1", status: 404, code: "realtime_not_supported",
 			call: func(s *session) error {
-				_, err := s.Realtime.ClientSecrets.New(s.t.Context(), realtime.ClientSecretNewParams{})
+				_, err := s.Realtime.ClientSecrets.New(s.T.Context(), realtime.ClientSecretNewParams{})
 				return err
 			},
 		},
@@ -359,16 +360,16 @@ func TestRefusals(t *testing.T) {
 			name: "a request that is too large", base: "/v1", status: 413, code: "request_too_large",
 			opts: []llmproxy.Option{llmproxy.WithLimits(llmproxy.Limits{RequestBody: 1 << 16})},
 			call: func(s *session) error { return s.ask("gpt-5-mini", option.WithJSONSet("user", string(large))) },
-			want: exchange{api: llmproxy.APIChatCompletions},
+			want: rig.Exchange{API: llmproxy.APIChatCompletions},
 		},
 		{
 			name: "an upload that is too large", base: "/v1", status: 413, code: "request_too_large",
 			opts: []llmproxy.Option{llmproxy.WithLimits(llmproxy.Limits{Upload: 1 << 16})},
 			call: func(s *session) error {
-				_, err := s.Files.New(s.t.Context(), openai.FileNewParams{File: bytes.NewReader(large), Purpose: openai.FilePurposeUserData})
+				_, err := s.Files.New(s.T.Context(), openai.FileNewParams{File: bytes.NewReader(large), Purpose: openai.FilePurposeUserData})
 				return err
 			},
-			want: exchange{api: "files"},
+			want: rig.Exchange{API: "files"},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -383,10 +384,10 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("got %s", got.DumpResponse(true))
 			}
 			if !tt.unrecorded {
-				tt.want.status, tt.want.failure, tt.want.outcome, tt.want.unreported = tt.status, tt.code, llmproxy.OutcomeRejected, true
-				s.refused(tt.want)
+				tt.want.Status, tt.want.Code, tt.want.Outcome, tt.want.Unreported = tt.status, tt.code, llmproxy.OutcomeRejected, true
+				s.Refused(tt.want)
 			}
-			s.settled()
+			s.Settled()
 		})
 	}
 }
@@ -398,12 +399,12 @@ func TestProviderOutOfReach(t *testing.T) {
 	s := r.session("/v1", "", option.WithMaxRetries(2), option.WithMaxRetryDelay(time.Microsecond))
 	s.refusal(s.ask("gpt-5-mini"), 502, "provider_unreachable", "server_error")
 	for range 3 { // the SDK has tried again
-		rec := r.record()
+		rec := r.Record()
 		if rec.Status != 502 || rec.Outcome != llmproxy.OutcomeError || rec.Error == nil || rec.Error.Code != "provider_unreachable" || rec.Usage != (llmproxy.Usage{}) {
 			t.Errorf("record %+v", rec)
 		}
 	}
-	s.settled()
+	s.Settled()
 }
 
 // The gateway serves no WebSockets, and says so during the handshake.
@@ -416,9 +417,9 @@ func TestWebSocketIsRefused(t *testing.T) {
 		t.Fatal("connected")
 	}
 	t.Log(err)
-	s.refused(exchange{
-		api: llmproxy.APIResponses, status: http.StatusUpgradeRequired, failure: "websocket_not_supported",
-		outcome: llmproxy.OutcomeRejected, unreported: true,
+	s.Refused(rig.Exchange{
+		API: llmproxy.APIResponses, Status: http.StatusUpgradeRequired, Code: "websocket_not_supported",
+		Outcome: llmproxy.OutcomeRejected, Unreported: true,
 	})
-	s.settled()
+	s.Settled()
 }

@@ -10,17 +10,18 @@ import (
 	"github.com/openai/openai-go/v3/responses"
 
 	"github.com/llmproxy/llmproxy"
+	"github.com/llmproxy/llmproxy/conformance/rig"
 	"github.com/llmproxy/llmproxy/internal/simulator"
 )
 
 // responding is the record of a response that a model wrote.
-func responding(model string) exchange {
-	return exchange{api: llmproxy.APIResponses, model: model, tier: "default"}
+func responding(model string) rig.Exchange {
+	return rig.Exchange{API: llmproxy.APIResponses, Model: model, Tier: "default"}
 }
 
-func streaming(model string) exchange {
+func streaming(model string) rig.Exchange {
 	e := responding(model)
-	e.transport = llmproxy.TransportSSE
+	e.Transport = llmproxy.TransportSSE
 	return e
 }
 
@@ -38,38 +39,38 @@ func tokens(u responses.ResponseUsage) simulator.Usage {
 
 // answered checks what a response says.
 func (s *session) answered(r *responses.Response, status responses.ResponseStatus, text string, usage simulator.Usage) {
-	s.t.Helper()
+	s.T.Helper()
 	if r.Status != status || r.OutputText() != text {
-		s.t.Errorf("%s: %q, want %s: %q", r.Status, r.OutputText(), status, text)
+		s.T.Errorf("%s: %q, want %s: %q", r.Status, r.OutputText(), status, text)
 	}
 	if got := tokens(r.Usage); got != usage || r.Usage.TotalTokens != usage.Total() {
-		s.t.Errorf("usage %+v, want %+v", got, usage)
+		s.T.Errorf("usage %+v, want %+v", got, usage)
 	}
 }
 
 func TestResponses(t *testing.T) {
 	t.Parallel()
 	everywhere(t, everyEntry, func(s *session) {
-		got, err := s.Responses.New(s.t.Context(), responses.ResponseNewParams{
-			Model: s.model("gpt-5-reason"), Input: text("tell me one thing"), Instructions: openai.String("be brief"),
+		got, err := s.Responses.New(s.T.Context(), responses.ResponseNewParams{
+			Model: s.Model("gpt-5-reason"), Input: text("tell me one thing"), Instructions: openai.String("be brief"),
 			Metadata: map[string]string{"ticket": "<7>"},
 		})
-		s.do(err)
-		s.hear(got.RawJSON())
+		s.Do(err)
+		s.Hear(got.RawJSON())
 		s.answered(got, responses.ResponseStatusCompleted, "You said: tell me one thing", simulator.Usage{Prompt: 6, Completion: 70, Reasoning: 64})
 		s.recorded(responding("gpt-5-reason"))
 
-		limited, err := s.Responses.New(s.t.Context(), responses.ResponseNewParams{
-			Model: s.model("gpt-5-mini"), Input: text("tell me one thing"), MaxOutputTokens: openai.Int(3),
+		limited, err := s.Responses.New(s.T.Context(), responses.ResponseNewParams{
+			Model: s.Model("gpt-5-mini"), Input: text("tell me one thing"), MaxOutputTokens: openai.Int(3),
 		})
-		s.do(err)
-		s.hear(limited.RawJSON())
+		s.Do(err)
+		s.Hear(limited.RawJSON())
 		s.answered(limited, responses.ResponseStatusIncomplete, "You said: tell", simulator.Usage{Prompt: 4, Completion: 3})
 		if limited.IncompleteDetails.Reason != "max_output_tokens" {
-			s.t.Errorf("incomplete because of %q", limited.IncompleteDetails.Reason)
+			s.T.Errorf("incomplete because of %q", limited.IncompleteDetails.Reason)
 		}
 		e := responding("gpt-5-mini")
-		e.outcome = llmproxy.OutcomeIncomplete
+		e.Outcome = llmproxy.OutcomeIncomplete
 		s.recorded(e)
 	})
 }
@@ -79,8 +80,8 @@ func TestResponses(t *testing.T) {
 func TestResponsesStream(t *testing.T) {
 	t.Parallel()
 	everywhere(t, everyEntry, func(s *session) {
-		events := listen(s, s.Responses.NewStreaming(s.t.Context(), responses.ResponseNewParams{
-			Model: s.model("gpt-5-reason"), Input: text("tell me one"),
+		events := listen(s, s.Responses.NewStreaming(s.T.Context(), responses.ResponseNewParams{
+			Model: s.Model("gpt-5-reason"), Input: text("tell me one"),
 		}))
 		s.numbered(events, 0)
 		want := []string{
@@ -92,7 +93,7 @@ func TestResponsesStream(t *testing.T) {
 			"response.completed",
 		}
 		if got := types(events); !slices.Equal(got, want) {
-			s.t.Fatalf("events\n%q, want\n%q", got, want)
+			s.T.Fatalf("events\n%q, want\n%q", got, want)
 		}
 		final := events[len(events)-1].Response
 		s.answered(&final, responses.ResponseStatusCompleted, "You said: tell me one", simulator.Usage{Prompt: 3, Completion: 69, Reasoning: 64})
@@ -111,10 +112,10 @@ func types(events []responses.ResponseStreamEventUnion) []string {
 
 // numbered checks the sequence numbers, the first of which is from.
 func (s *session) numbered(events []responses.ResponseStreamEventUnion, from int64) {
-	s.t.Helper()
+	s.T.Helper()
 	for i, e := range events {
 		if e.SequenceNumber != from+int64(i) || !e.JSON.SequenceNumber.Valid() {
-			s.t.Errorf("event %d is numbered %d: %s", i, e.SequenceNumber, e.RawJSON())
+			s.T.Errorf("event %d is numbered %d: %s", i, e.SequenceNumber, e.RawJSON())
 		}
 	}
 }
@@ -122,14 +123,14 @@ func (s *session) numbered(events []responses.ResponseStreamEventUnion, from int
 // adds checks that the deltas of each item add up to the item, and that every event
 // about an item speaks of one that final has at that place.
 func (s *session) adds(events []responses.ResponseStreamEventUnion, final *responses.Response) {
-	s.t.Helper()
+	s.T.Helper()
 	deltas := map[string]string{}
 	for _, e := range events {
 		id := e.ItemID
 		switch e.Type {
 		case "response.created", "response.queued", "response.in_progress", "response.completed":
 			if e.Response.ID != final.ID {
-				s.t.Errorf("response %s became %s", e.Response.ID, final.ID)
+				s.T.Errorf("response %s became %s", e.Response.ID, final.ID)
 			}
 			continue
 		case "response.output_item.added", "response.output_item.done":
@@ -138,7 +139,7 @@ func (s *session) adds(events []responses.ResponseStreamEventUnion, final *respo
 			deltas[id] += e.Delta
 		}
 		if int(e.OutputIndex) >= len(final.Output) || final.Output[e.OutputIndex].ID != id {
-			s.t.Errorf("%s is about item %s at %d, which the response does not have", e.Type, id, e.OutputIndex)
+			s.T.Errorf("%s is about item %s at %d, which the response does not have", e.Type, id, e.OutputIndex)
 		}
 	}
 	for _, item := range final.Output {
@@ -150,7 +151,7 @@ func (s *session) adds(events []responses.ResponseStreamEventUnion, final *respo
 			want = item.Arguments.OfString
 		}
 		if deltas[item.ID] != want {
-			s.t.Errorf("the deltas of %s add up to %q, want %q", item.ID, deltas[item.ID], want)
+			s.T.Errorf("the deltas of %s add up to %q, want %q", item.ID, deltas[item.ID], want)
 		}
 	}
 }
@@ -164,20 +165,20 @@ func TestResponsesStreamForms(t *testing.T) {
 		t.Run(script, func(t *testing.T) {
 			t.Parallel()
 			ask := func(s *session) []responses.ResponseStreamEventUnion {
-				return listen(s, s.Responses.NewStreaming(s.t.Context(), responses.ResponseNewParams{
-					Model: s.model("gpt-5-mini"), Input: text("tell me one thing"),
+				return listen(s, s.Responses.NewStreaming(s.T.Context(), responses.ResponseNewParams{
+					Model: s.Model("gpt-5-mini"), Input: text("tell me one thing"),
 				}, option.WithHeader("X-Simulate", script)))
 			}
 			d, s := direct(t), newRig(t).session("/v1", "")
 			ask(d)
 			events := ask(s)
-			s.same(d)
+			s.Same(d.Session)
 			s.numbered(events, 0)
 			e := streaming("gpt-5-mini")
 			u := tokens(events[len(events)-1].Response.Usage)
-			e.usage = &u
+			e.Usage = &u
 			s.recorded(e)
-			s.settled()
+			s.Settled()
 			if want := map[string]int64{"huge": 7, "events=2000": 2000}[script]; u.Completion != max(6, want) {
 				t.Errorf("the provider reports %d tokens", u.Completion)
 			}
@@ -204,7 +205,7 @@ func TestResponsesTools(t *testing.T) {
 				var calls []string
 				for _, item := range got.Output {
 					if item.Type != "function_call" {
-						s.t.Fatalf("an item of type %s", item.Type)
+						s.T.Fatalf("an item of type %s", item.Type)
 					}
 					call := item.AsFunctionCall()
 					calls = append(calls, call.Name+"("+call.Arguments+")")
@@ -217,10 +218,10 @@ func TestResponsesTools(t *testing.T) {
 					)
 				}
 				if !slices.Equal(calls, wantCalls) {
-					s.t.Errorf("called %q, want %q", calls, wantCalls)
+					s.T.Errorf("called %q, want %q", calls, wantCalls)
 				}
 				if got, want := s.respond(input, streamed).OutputText(), "You said: the output of get_time"; got != want {
-					s.t.Errorf("got %q, want %q", got, want)
+					s.T.Errorf("got %q, want %q", got, want)
 				}
 			})
 		})
@@ -229,22 +230,22 @@ func TestResponsesTools(t *testing.T) {
 
 // respond asks for one response with the tools, and checks its record.
 func (s *session) respond(input responses.ResponseInputParam, streamed bool) *responses.Response {
-	s.t.Helper()
+	s.T.Helper()
 	params := responses.ResponseNewParams{
-		Model: s.model("gpt-5-mini"), Tools: tools(), Store: openai.Bool(false),
+		Model: s.Model("gpt-5-mini"), Tools: tools(), Store: openai.Bool(false),
 		Input: responses.ResponseNewParamsInputUnion{OfInputItemList: input},
 	}
 	if streamed {
-		events := listen(s, s.Responses.NewStreaming(s.t.Context(), params))
+		events := listen(s, s.Responses.NewStreaming(s.T.Context(), params))
 		s.numbered(events, 0)
 		final := events[len(events)-1].Response
 		s.adds(events, &final)
 		s.recorded(streaming("gpt-5-mini"))
 		return &final
 	}
-	got, err := s.Responses.New(s.t.Context(), params)
-	s.do(err)
-	s.hear(got.RawJSON())
+	got, err := s.Responses.New(s.T.Context(), params)
+	s.Do(err)
+	s.Hear(got.RawJSON())
 	s.recorded(responding("gpt-5-mini"))
 	return got
 }
@@ -253,44 +254,44 @@ func (s *session) respond(input responses.ResponseInputParam, streamed bool) *re
 func TestResponsesStored(t *testing.T) {
 	t.Parallel()
 	everywhere(t, everyEntry, func(s *session) {
-		ctx := s.t.Context()
-		first, err := s.Responses.New(ctx, responses.ResponseNewParams{Model: s.model("gpt-5-mini"), Input: text("my name is Ada")})
-		s.do(err)
-		s.hear(first.RawJSON())
+		ctx := s.T.Context()
+		first, err := s.Responses.New(ctx, responses.ResponseNewParams{Model: s.Model("gpt-5-mini"), Input: text("my name is Ada")})
+		s.Do(err)
+		s.Hear(first.RawJSON())
 		s.recorded(responding("gpt-5-mini"))
 
 		second, err := s.Responses.New(ctx, responses.ResponseNewParams{
-			Model: s.model("gpt-5-mini"), Input: text("who am I"), PreviousResponseID: openai.String(first.ID),
+			Model: s.Model("gpt-5-mini"), Input: text("who am I"), PreviousResponseID: openai.String(first.ID),
 		})
-		s.do(err)
-		s.hear(second.RawJSON())
+		s.Do(err)
+		s.Hear(second.RawJSON())
 		e := responding("gpt-5-mini")
-		e.usage = &simulator.Usage{Prompt: 4 + 6 + 3, Completion: 5}
-		s.answered(second, responses.ResponseStatusCompleted, "You said: who am I", *e.usage)
+		e.Usage = &simulator.Usage{Prompt: 4 + 6 + 3, Completion: 5}
+		s.answered(second, responses.ResponseStatusCompleted, "You said: who am I", *e.Usage)
 		s.recorded(e)
 
 		got, err := s.Responses.Get(ctx, first.ID, responses.ResponseGetParams{Include: []responses.ResponseIncludable{responses.ResponseIncludableMessageInputImageImageURL}})
-		s.do(err)
-		s.hear(got.RawJSON())
+		s.Do(err)
+		s.Hear(got.RawJSON())
 		s.recorded(unmetered(llmproxy.APIResponses))
 		if got.RawJSON() != first.RawJSON() {
-			s.t.Errorf("got %s, want %s", got.RawJSON(), first.RawJSON())
+			s.T.Errorf("got %s, want %s", got.RawJSON(), first.RawJSON())
 		}
 
 		items, err := s.Responses.InputItems.List(ctx, first.ID, responses.InputItemListParams{Limit: openai.Int(1), Order: responses.InputItemListParamsOrderAsc})
-		s.do(err)
-		s.hear(items.RawJSON())
+		s.Do(err)
+		s.Hear(items.RawJSON())
 		s.recorded(unmetered(llmproxy.APIResponses))
 		if len(items.Data) != 1 || items.Data[0].AsMessage().Content[0].Text != "my name is Ada" {
-			s.t.Errorf("got %s", items.RawJSON())
+			s.T.Errorf("got %s", items.RawJSON())
 		}
 
-		s.do(s.Responses.Delete(ctx, first.ID))
+		s.Do(s.Responses.Delete(ctx, first.ID))
 		s.recorded(unmetered(llmproxy.APIResponses))
 		_, err = s.Responses.Get(ctx, first.ID, responses.ResponseGetParams{})
 		s.refusal(err, 404, "", "invalid_request_error")
 		e = unmetered(llmproxy.APIResponses)
-		e.status, e.outcome = 404, llmproxy.OutcomeError
+		e.Status, e.Outcome = 404, llmproxy.OutcomeError
 		s.recorded(e)
 	})
 }
@@ -305,23 +306,23 @@ func TestResponsesInputPages(t *testing.T) {
 			want = append(want, fmt.Sprintf("message %d", i))
 			input = append(input, responses.ResponseInputItemParamOfMessage(want[i], responses.EasyInputMessageRoleUser))
 		}
-		made, err := s.Responses.New(s.t.Context(), responses.ResponseNewParams{
-			Model: s.model("gpt-5-mini"), Input: responses.ResponseNewParamsInputUnion{OfInputItemList: input},
+		made, err := s.Responses.New(s.T.Context(), responses.ResponseNewParams{
+			Model: s.Model("gpt-5-mini"), Input: responses.ResponseNewParamsInputUnion{OfInputItemList: input},
 		})
-		s.do(err)
+		s.Do(err)
 		s.recorded(responding("gpt-5-mini"))
 		var got []string
-		pages := s.Responses.InputItems.ListAutoPaging(s.t.Context(), made.ID, responses.InputItemListParams{
+		pages := s.Responses.InputItems.ListAutoPaging(s.T.Context(), made.ID, responses.InputItemListParams{
 			Limit: openai.Int(2), Order: responses.InputItemListParamsOrderAsc,
 		})
 		for pages.Next() {
 			item := pages.Current()
-			s.hear(item.RawJSON())
+			s.Hear(item.RawJSON())
 			got = append(got, item.AsMessage().Content[0].Text)
 		}
-		s.do(pages.Err())
+		s.Do(pages.Err())
 		if !slices.Equal(got, want) {
-			s.t.Errorf("got %q, want %q", got, want)
+			s.T.Errorf("got %q, want %q", got, want)
 		}
 		for range 3 {
 			s.recorded(unmetered(llmproxy.APIResponses))
@@ -333,32 +334,32 @@ func TestResponsesInputPages(t *testing.T) {
 func TestResponsesInTheBackground(t *testing.T) {
 	t.Parallel()
 	everywhere(t, everyEntry, func(s *session) {
-		ctx := s.t.Context()
+		ctx := s.T.Context()
 		accepted := responding("gpt-5-mini")
-		accepted.unreported, accepted.outcome, accepted.answered, accepted.tier = true, llmproxy.OutcomePending, snapshot("gpt-5-mini"), ""
+		accepted.Unreported, accepted.Outcome, accepted.Answered, accepted.Tier = true, llmproxy.OutcomePending, snapshot("gpt-5-mini"), ""
 		start := func(input string) *responses.Response {
-			r, err := s.Responses.New(ctx, responses.ResponseNewParams{Model: s.model("gpt-5-mini"), Input: text(input), Background: openai.Bool(true)})
-			s.do(err)
-			s.hear(r.RawJSON())
+			r, err := s.Responses.New(ctx, responses.ResponseNewParams{Model: s.Model("gpt-5-mini"), Input: text(input), Background: openai.Bool(true)})
+			s.Do(err)
+			s.Hear(r.RawJSON())
 			s.recorded(accepted)
 			return r
 		}
 		polled := start("take your time")
 		for _, want := range []responses.ResponseStatus{responses.ResponseStatusInProgress, responses.ResponseStatusCompleted} {
 			r, err := s.Responses.Get(ctx, polled.ID, responses.ResponseGetParams{})
-			s.do(err)
-			s.hear(r.RawJSON())
+			s.Do(err)
+			s.Hear(r.RawJSON())
 			s.recorded(unmetered(llmproxy.APIResponses))
 			if r.Status != want {
-				s.t.Errorf("status %s, want %s", r.Status, want)
+				s.T.Errorf("status %s, want %s", r.Status, want)
 			}
 		}
 		cancelled, err := s.Responses.Cancel(ctx, start("never mind").ID)
-		s.do(err)
-		s.hear(cancelled.RawJSON())
+		s.Do(err)
+		s.Hear(cancelled.RawJSON())
 		s.recorded(unmetered(llmproxy.APIResponses))
 		if cancelled.Status != responses.ResponseStatusCancelled {
-			s.t.Errorf("status %s, want cancelled", cancelled.Status)
+			s.T.Errorf("status %s, want cancelled", cancelled.Status)
 		}
 	})
 }
@@ -367,20 +368,20 @@ func TestResponsesInTheBackground(t *testing.T) {
 func TestResponsesStreamTakenUp(t *testing.T) {
 	t.Parallel()
 	everywhere(t, everyEntry, func(s *session) {
-		events := listen(s, s.Responses.NewStreaming(s.t.Context(), responses.ResponseNewParams{
-			Model: s.model("gpt-5-mini"), Input: text("tell me one thing"), Background: openai.Bool(true),
+		events := listen(s, s.Responses.NewStreaming(s.T.Context(), responses.ResponseNewParams{
+			Model: s.Model("gpt-5-mini"), Input: text("tell me one thing"), Background: openai.Bool(true),
 		}))
 		s.numbered(events, 0)
 		s.recorded(streaming("gpt-5-mini"))
 		// The SDK puts stream into the body of its GET; the service reads the query.
-		rest := listen(s, s.Responses.GetStreaming(s.t.Context(), events[0].Response.ID,
+		rest := listen(s, s.Responses.GetStreaming(s.T.Context(), events[0].Response.ID,
 			responses.ResponseGetParams{StartingAfter: openai.Int(4)}, option.WithQuery("stream", "true")))
 		s.numbered(rest, 5)
 		e := unmetered(llmproxy.APIResponses)
-		e.transport = llmproxy.TransportSSE
+		e.Transport = llmproxy.TransportSSE
 		s.recorded(e)
 		if len(rest) != len(events)-5 || rest[len(rest)-1].RawJSON() != events[len(events)-1].RawJSON() {
-			s.t.Errorf("%d events after the fifth of %d", len(rest), len(events))
+			s.T.Errorf("%d events after the fifth of %d", len(rest), len(events))
 		}
 	})
 }
@@ -388,16 +389,16 @@ func TestResponsesStreamTakenUp(t *testing.T) {
 func TestResponsesInputTokens(t *testing.T) {
 	t.Parallel()
 	everywhere(t, everyEntry, func(s *session) {
-		got, err := s.Responses.InputTokens.Count(s.t.Context(), responses.InputTokenCountParams{
-			Model: openai.String(s.model("gpt-5-mini")), Instructions: openai.String("be brief"), Tools: tools(),
+		got, err := s.Responses.InputTokens.Count(s.T.Context(), responses.InputTokenCountParams{
+			Model: openai.String(s.Model("gpt-5-mini")), Instructions: openai.String("be brief"), Tools: tools(),
 			Input: responses.InputTokenCountParamsInputUnion{OfString: openai.String("how long is this")},
 		})
-		s.do(err)
-		s.hear(got.RawJSON())
+		s.Do(err)
+		s.Hear(got.RawJSON())
 		if got.InputTokens != 6 {
-			s.t.Errorf("%d tokens, want 6", got.InputTokens)
+			s.T.Errorf("%d tokens, want 6", got.InputTokens)
 		}
-		s.recorded(exchange{api: llmproxy.APIResponses, model: "gpt-5-mini", unreported: true})
+		s.recorded(rig.Exchange{API: llmproxy.APIResponses, Model: "gpt-5-mini", Unreported: true})
 	})
 }
 
@@ -405,25 +406,25 @@ func TestResponsesInputTokens(t *testing.T) {
 func TestResponsesCompact(t *testing.T) {
 	t.Parallel()
 	everywhere(t, everyEntry, func(s *session) {
-		got, err := s.Responses.Compact(s.t.Context(), responses.ResponseCompactParams{
-			Model: responses.ResponseCompactParamsModel(s.model("gpt-5-mini")), PromptCacheKey: openai.String("ada"),
+		got, err := s.Responses.Compact(s.T.Context(), responses.ResponseCompactParams{
+			Model: responses.ResponseCompactParamsModel(s.Model("gpt-5-mini")), PromptCacheKey: openai.String("ada"),
 			Input: responses.ResponseCompactParamsInputUnion{OfString: openai.String("a long story")},
 		})
-		s.do(err)
-		s.hear(got.RawJSON())
+		s.Do(err)
+		s.Hear(got.RawJSON())
 		if len(got.Output) != 2 || got.Output[1].Type != "compaction" || tokens(got.Usage) != (simulator.Usage{Prompt: 3, Completion: simulator.CompactionTokens}) {
-			s.t.Fatalf("got %s", got.RawJSON())
+			s.T.Fatalf("got %s", got.RawJSON())
 		}
-		s.recorded(exchange{api: llmproxy.APIResponses, model: "gpt-5-mini", answered: "gpt-5-mini"})
+		s.recorded(rig.Exchange{API: llmproxy.APIResponses, Model: "gpt-5-mini", Answered: "gpt-5-mini"})
 
-		next, err := s.Responses.New(s.t.Context(), responses.ResponseNewParams{
-			Model: s.model("gpt-5-mini"), Input: responses.ResponseNewParamsInputUnion{OfInputItemList: responses.ResponseInputParam{
+		next, err := s.Responses.New(s.T.Context(), responses.ResponseNewParams{
+			Model: s.Model("gpt-5-mini"), Input: responses.ResponseNewParamsInputUnion{OfInputItemList: responses.ResponseInputParam{
 				responses.ResponseInputItemParamOfCompaction(got.Output[1].EncryptedContent),
 				responses.ResponseInputItemParamOfMessage("go on", responses.EasyInputMessageRoleUser),
 			}},
 		})
-		s.do(err)
-		s.hear(next.RawJSON())
+		s.Do(err)
+		s.Hear(next.RawJSON())
 		s.answered(next, responses.ResponseStatusCompleted, "You said: go on", simulator.Usage{Prompt: simulator.CompactionTokens + 2, Completion: 4})
 		s.recorded(responding("gpt-5-mini"))
 	})

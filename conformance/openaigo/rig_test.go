@@ -6,31 +6,23 @@
 package openaigo
 
 import (
-	"context"
-	"log/slog"
-	"net/http"
-	"net/http/httptest"
-	"os"
-	"strings"
+	"cmp"
+	"slices"
 	"testing"
 
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
+	"github.com/openai/openai-go/v3/packages/ssestream"
 	"go.uber.org/goleak"
 
 	"github.com/llmproxy/llmproxy"
+	"github.com/llmproxy/llmproxy/conformance/rig"
 	"github.com/llmproxy/llmproxy/internal/simulator"
 	"github.com/llmproxy/llmproxy/providers/openai_compatible"
 )
 
-// The SDK reads its environment, and no test may depend on that. No test may leave a
-// goroutine behind either.
 func TestMain(m *testing.M) {
-	for _, variable := range os.Environ() {
-		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "OPENAI_") {
-			_ = os.Unsetenv(name)
-		}
-	}
+	rig.Unset("OPENAI_")
 	goleak.VerifyTestMain(m)
 }
 
@@ -39,111 +31,120 @@ const (
 	clientKey   = "sk-of-the-client"
 )
 
-// rig is a gateway in front of a simulated provider.
-type rig struct {
-	t         *testing.T
-	simulator *simulator.Server
-	upstream  string // the provider's URL
-	gateway   string // the gateway's URL
-	records   recorder
-	client    *http.Client // of the SDK
-	compared  int          // requests of the provider that have been held against a record
-}
+// gateway is one in front of a provider named openai, which is also its fallback.
+type gateway struct{ *rig.Rig }
 
-// newRig starts both. The provider is named openai; opts come after the rig's own.
-func newRig(t *testing.T, opts ...llmproxy.Option) *rig {
+// newRig starts a gateway; opts come after the rig's own.
+func newRig(t *testing.T, opts ...llmproxy.Option) gateway {
 	t.Helper()
 	return newRigOf(t, simulator.Options{APIKey: providerKey}, openai_compatible.Config{APIKey: providerKey}, opts...)
 }
 
 // newRigOf starts a provider that is like so, and a gateway that calls it as config says.
 // The type, and the base URL where there is none, are the rig's own.
-func newRigOf(t *testing.T, so simulator.Options, config openai_compatible.Config, opts ...llmproxy.Option) *rig {
+func newRigOf(t *testing.T, so simulator.Options, config openai_compatible.Config, opts ...llmproxy.Option) gateway {
 	t.Helper()
-	r := &rig{t: t, simulator: simulator.New(so), records: make(recorder, 64), client: newClient(t)}
-	r.upstream = serve(t, r.simulator)
-	config.Type = "openai"
-	if config.BaseURL == "" {
-		config.BaseURL = r.upstream
+	return gateway{rig.New(t, setup(so, config, opts...))}
+}
+
+func setup(so simulator.Options, config openai_compatible.Config, opts ...llmproxy.Option) rig.Setup {
+	return rig.Setup{
+		API:       simulator.OpenAI,
+		Simulator: so,
+		Provider: func(base string) (llmproxy.Provider, error) {
+			config := config
+			config.Type, config.BaseURL = "openai", cmp.Or(config.BaseURL, base)
+			return openai_compatible.New(config)
+		},
+		Options: append([]llmproxy.Option{llmproxy.WithFallback("openai")}, opts...),
+		Agent:   "OpenAI/Go ",
+		Secrets: []string{clientKey},
+		Credential: func(r simulator.Request) string {
+			if got := r.Header.Get("Authorization"); got != "Bearer "+providerKey {
+				return cmp.Or(got, "none")
+			}
+			return ""
+		},
 	}
-	p, err := openai_compatible.New(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	transport := llmproxy.NewTransport()
-	t.Cleanup(transport.CloseIdleConnections)
-	r.gateway = serve(t, llmproxy.NewAutoRouter(append([]llmproxy.Option{
-		llmproxy.WithProvider(p), llmproxy.WithRecorder(r.records), llmproxy.WithTransport(transport),
-		llmproxy.WithLogger(slog.New(slog.NewTextHandler(t.Output(), nil))),
-	}, opts...)...))
-	return r
-}
-
-func serve(t *testing.T, h http.Handler) (url string) {
-	t.Helper()
-	s := httptest.NewServer(h)
-	t.Cleanup(s.Close)
-	return s.URL
-}
-
-func newClient(t *testing.T) *http.Client {
-	t.Helper()
-	transport := &http.Transport{}
-	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport}
-}
-
-// recorder sends each record into a channel.
-type recorder chan llmproxy.Record
-
-func (r recorder) Begin(context.Context, *llmproxy.Record) error { return nil }
-
-func (r recorder) Record(_ context.Context, rec *llmproxy.Record) error {
-	r <- *rec
-	return nil
 }
 
 // session is an SDK client, with what it has heard so far.
 type session struct {
+	*rig.Session
 	*openai.Client
-	t      *testing.T
-	rig    *rig   // nil where the client speaks to the provider itself
-	prefix string // of models
-	mount  bool   // the path of the base URL names the provider
-	heard  []string
+}
+
+func newSession(s *rig.Session, path, key string, opts ...option.RequestOption) *session {
+	client := openai.NewClient(append([]option.RequestOption{
+		option.WithBaseURL(s.URL + path), option.WithAPIKey(key), option.WithHTTPClient(s.Client), option.WithMaxRetries(0),
+	}, opts...)...)
+	return &session{s, &client}
 }
 
 // session returns a client of the gateway that makes one attempt at each call. base is
 // the path of its base URL, prefix goes before models.
-func (r *rig) session(base, prefix string, opts ...option.RequestOption) *session {
-	client := openai.NewClient(append([]option.RequestOption{
-		option.WithBaseURL(r.gateway + base), option.WithAPIKey(clientKey),
-		option.WithHTTPClient(r.client), option.WithMaxRetries(0),
-	}, opts...)...)
-	return &session{Client: &client, t: r.t, rig: r, prefix: prefix, mount: strings.HasPrefix(base, "/openai")}
+func (g gateway) session(base, prefix string, opts ...option.RequestOption) *session {
+	return newSession(g.Enter(rig.Entry{Base: base, Prefix: prefix}), "", clientKey, opts...)
 }
 
 // direct returns a client of a provider of its own.
 func direct(t *testing.T, opts ...option.RequestOption) *session {
 	t.Helper()
-	upstream := serve(t, simulator.New(simulator.Options{APIKey: providerKey}))
-	client := openai.NewClient(append([]option.RequestOption{
-		option.WithBaseURL(upstream + "/v1"), option.WithAPIKey(providerKey),
-		option.WithHTTPClient(newClient(t)), option.WithMaxRetries(0),
-	}, opts...)...)
-	return &session{Client: &client, t: t}
+	s := rig.Direct(t, setup(simulator.Options{APIKey: providerKey}, openai_compatible.Config{}), "")
+	return newSession(s, "/v1", providerKey, opts...)
 }
 
-// model returns how s asks for a model.
-func (s *session) model(id string) string { return s.prefix + id }
+// plain are the entries at which models keep the names the provider gave them.
+var plain = []rig.Entry{
+	{Name: "by the model", Base: "/v1"},
+	{Name: "by the model, no v1"},
+	{Name: "by the model, trailing slash", Base: "/v1/"},
+	{Name: "mount", Base: "/openai/v1"},
+	{Name: "mount, no v1", Base: "/openai"},
+}
 
-// hear keeps what came, for the comparison of sessions.
-func (s *session) hear(raw ...string) { s.heard = append(s.heard, raw...) }
+// everyEntry adds those at which a prefix of the model names the provider.
+var everyEntry = append(
+	slices.Clone(plain),
+	rig.Entry{Name: "by a prefix", Base: "/v1", Prefix: "openai/"},
+	rig.Entry{Name: "by a prefix, no v1, HTTP/2", Prefix: "openai/", HTTP2: true},
+)
 
-// do ends the test if a call did not succeed.
-func (s *session) do(err error) {
-	s.t.Helper()
-	if err != nil {
-		s.t.Fatalf("the SDK says: %v", err)
+// everywhere runs a scenario with the provider itself, and then by each entry.
+func everywhere(t *testing.T, entries []rig.Entry, scenario func(*session)) {
+	t.Helper()
+	rig.Everywhere(t, entries, func(t *testing.T, e *rig.Entry) *session {
+		if e == nil {
+			return direct(t)
+		}
+		return newSession(newRig(t).Enter(*e), "", clientKey)
+	}, scenario)
+}
+
+// wire is what the SDK makes of a JSON text, which it keeps.
+type wire interface{ RawJSON() string }
+
+// listen reads a stream to its end and hears its events.
+func listen[T wire](s *session, stream *ssestream.Stream[T]) []T {
+	s.T.Helper()
+	var events []T
+	for stream.Next() {
+		events = append(events, stream.Current())
+		s.Hear(stream.Current().RawJSON())
 	}
+	s.Do(stream.Err())
+	return events
 }
+
+// recorded holds the next record against want, where the model of an answer is the
+// snapshot of the one that was asked for.
+func (s *session) recorded(want rig.Exchange) {
+	s.T.Helper()
+	if want.Answered == "" && !want.Unreported {
+		want.Answered = snapshot(want.Model)
+	}
+	s.Recorded(want)
+}
+
+// snapshot returns the name under which a model of the provider answers.
+func snapshot(model string) string { return rig.Snapshot(simulator.OpenAI, model) }
