@@ -63,8 +63,11 @@ func (s *source) asked() int {
 	return s.calls
 }
 
-// pass lets virtual time pass.
-func pass(d time.Duration) { <-time.After(d) }
+// pass lets virtual time pass, and what is under way come to rest.
+func pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
 
 func provider(t *testing.T, c azure.Config) *llmproxy.BaseProvider {
 	t.Helper()
@@ -179,7 +182,8 @@ func TestTokensAreKept(t *testing.T) {
 		}{
 			{0, "Bearer token 1"},
 			{54 * time.Minute, "Bearer token 1"},
-			{time.Minute, "Bearer token 2"}, // five minutes ahead of its end
+			{time.Minute, "Bearer token 1"}, // five minutes ahead of its end
+			{0, "Bearer token 2"},
 			{54 * time.Minute, "Bearer token 2"},
 			{24 * time.Hour, "Bearer token 3"},
 		} {
@@ -207,6 +211,8 @@ func TestLivesOfTokens(t *testing.T) {
 			p := provider(t, azure.Config{Tokens: &source{life: tt.life}})
 			bearer(t.Context(), p)
 			pass(tt.at)
+			bearer(t.Context(), p) // asks for another if it is time
+			pass(0)
 			if got := bearer(t.Context(), p); got != tt.want {
 				t.Errorf("life %v, at %v: got %s, want %s", tt.life, tt.at, got, tt.want)
 			}
@@ -215,7 +221,7 @@ func TestLivesOfTokens(t *testing.T) {
 }
 
 // Many requests at once ask for one token, and wait for it; while the old one is good,
-// only one of them waits.
+// none of them waits.
 func TestOneCallAtATime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -247,11 +253,15 @@ func TestOneCallAtATime(t *testing.T) {
 		}
 		pass(56 * time.Minute)
 		tokens, waited = all()
-		if diff := cmp.Diff(map[string]int{"Bearer token 1": 49, "Bearer token 2": 1}, tokens); diff != "" {
+		if diff := cmp.Diff(map[string]int{"Bearer token 1": 50}, tokens); diff != "" {
 			t.Errorf("ahead of the end: want - got +:\n%s", diff)
 		}
-		if diff := cmp.Diff(map[time.Duration]int{0: 49, 10 * time.Second: 1}, waited); diff != "" {
+		if diff := cmp.Diff(map[time.Duration]int{0: 50}, waited); diff != "" {
 			t.Errorf("ahead of the end: waits, want - got +:\n%s", diff)
+		}
+		pass(10 * time.Second)
+		if got := bearer(t.Context(), p); got != "Bearer token 2" {
+			t.Errorf("afterwards: got %s", got)
 		}
 		if got := s.asked(); got != 2 {
 			t.Errorf("%d calls, want 2", got)
@@ -301,12 +311,14 @@ func TestFailures(t *testing.T) {
 			calls int
 		}{
 			{0, "Bearer token 2", 3},
-			{29 * time.Second, "Bearer token 2", 3},
+			{30 * time.Second, "Bearer token 2", 3}, // a second of which the call took
 			{time.Second, "Bearer token 2", 4},
 			{3 * time.Minute, failure + "planned", 5}, // half a minute ahead of its end
 		} {
 			pass(tt.after)
-			if got := bearer(t.Context(), p); got != tt.want || s.asked() != tt.calls {
+			got := bearer(t.Context(), p)
+			synctest.Wait()
+			if got != tt.want || s.asked() != tt.calls {
 				t.Errorf("after %v: got %s in call %d, want %s in call %d", tt.after, got, s.asked(), tt.want, tt.calls)
 			}
 		}
@@ -337,8 +349,7 @@ func (emptySource) Token(context.Context, string) (string, time.Time, error) {
 	return "", time.Time{}, nil
 }
 
-// Whoever leaves while it asks leaves the asking to another; whoever leaves while it
-// waits just leaves.
+// Whoever leaves does not wait on, and does not end the call for the others.
 func TestLeaving(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -357,7 +368,7 @@ func TestLeaving(t *testing.T) {
 		synctest.Wait()
 		leave(errPlanned)
 		wg.Wait()
-		want := []string{failure + "context canceled", "Bearer token 2", failure + "planned"}
+		want := []string{failure + "planned", "Bearer token 1", failure + "planned"}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("want - got +:\n%s", diff)
 		}
@@ -376,25 +387,58 @@ func TestPatience(t *testing.T) {
 	})
 }
 
-// A source that panics does not leave the others waiting.
+// A source that panics does not leave anyone waiting.
 func TestPanic(t *testing.T) {
 	t.Parallel()
-	s := &source{fail: func(call int) error {
+	p := provider(t, azure.Config{Tokens: &source{fail: func(call int) error {
 		if call == 1 {
 			panic(errPlanned)
 		}
 		return nil
-	}}
-	p := provider(t, azure.Config{Tokens: s})
-	func() {
-		defer func() {
-			if recover() == nil {
-				t.Error("the panic was swallowed")
-			}
-		}()
-		bearer(t.Context(), p)
-	}()
+	}}})
+	if got := bearer(t.Context(), p); got != failure+"the source panicked: planned" {
+		t.Errorf("got %s", got)
+	}
 	if got := bearer(t.Context(), p); got != "Bearer token 2" {
 		t.Errorf("got %s", got)
 	}
+}
+
+// The tokens of one scope are kept apart from those of the other, and a call for one
+// does not hold up the other.
+func TestTokensOfEachScope(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &source{takes: time.Second}
+		p := provider(t, azure.Config{APIVersion: dated, Tokens: s})
+		got := make([]string, 2)
+		start := time.Now()
+		for range 2 {
+			var wg sync.WaitGroup
+			for i, x := range []*llmproxy.Exchange{
+				post(llmproxy.APIChatCompletions, "/chat/completions", "d", ""),
+				post(llmproxy.APIMessages, "/messages", "c", ""),
+			} {
+				wg.Go(func() {
+					r := (&http.Request{Header: http.Header{}}).WithContext(t.Context())
+					if err := p.Enrich(r, x); err != nil {
+						t.Error(err)
+					}
+					got[i] = r.Header.Get("Authorization")
+				})
+				synctest.Wait()
+			}
+			wg.Wait()
+			if diff := cmp.Diff([]string{"Bearer token 1", "Bearer token 2"}, got); diff != "" {
+				t.Errorf("want - got +:\n%s", diff)
+			}
+		}
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("took %v", took)
+		}
+		want := []string{"https://cognitiveservices.azure.com/.default", "https://ai.azure.com/.default"}
+		if diff := cmp.Diff(want, s.scopes); diff != "" {
+			t.Errorf("scopes: want - got +:\n%s", diff)
+		}
+	})
 }

@@ -3,7 +3,9 @@ package vertexai_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -53,7 +55,7 @@ func numbered(life time.Duration) func(context.Context, int64) (string, time.Tim
 // at is what a token is expected to be after a time.
 type at struct {
 	after time.Duration
-	token string
+	token string // "" if there is none
 }
 
 func TestTokensAreRenewedAhead(t *testing.T) {
@@ -62,10 +64,10 @@ func TestTokensAreRenewedAhead(t *testing.T) {
 		life time.Duration
 		want []at
 	}{
-		"an hour":       {time.Hour, []at{{0, "a"}, {55*time.Minute - 1, "a"}, {1, "b"}, {54 * time.Minute, "b"}, {time.Minute, "c"}}},
+		"an hour":       {time.Hour, []at{{0, "a"}, {55*time.Minute - 1, "a"}, {1, "a"}, {0, "b"}, {54 * time.Minute, "b"}, {time.Minute, "b"}, {0, "c"}}},
 		"longer unused": {time.Hour, []at{{0, "a"}, {24 * time.Hour, "b"}}},
-		"short-lived":   {20 * time.Second, []at{{0, "a"}, {9 * time.Second, "a"}, {time.Second, "b"}, {time.Hour, "c"}}},
-		"over at once":  {-time.Second, []at{{0, "a"}, {0, "b"}}},
+		"short-lived":   {20 * time.Second, []at{{0, "a"}, {9 * time.Second, "a"}, {time.Second, "a"}, {0, "b"}, {time.Hour, "c"}}},
+		"over at once":  {-time.Second, []at{{0, ""}, {0, ""}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -73,7 +75,7 @@ func TestTokensAreRenewedAhead(t *testing.T) {
 				get := bearer(t, &source{token: numbered(tt.life)})
 				for _, step := range tt.want {
 					pass(step.after)
-					if got, err := get(t.Context()); got != step.token || err != nil {
+					if got, err := get(t.Context()); got != step.token || (err != nil) != (step.token == "") {
 						t.Errorf("after %s: got %q, %v, want %q", step.after, got, err, step.token)
 					}
 				}
@@ -82,8 +84,11 @@ func TestTokensAreRenewedAhead(t *testing.T) {
 	}
 }
 
-// pass lets time go by, inside a bubble.
-func pass(d time.Duration) { <-time.After(d) }
+// pass lets time go by, inside a bubble, and what is under way come to rest.
+func pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
 
 func TestTokenWithoutExpiry(t *testing.T) {
 	t.Parallel()
@@ -145,7 +150,7 @@ func TestOneCallAtATime(t *testing.T) {
 	}
 }
 
-// While one gets a new token, the others go on with the old one.
+// While a new token is asked for, all go on with the old one.
 func TestOldTokenMeanwhile(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -160,17 +165,19 @@ func TestOldTokenMeanwhile(t *testing.T) {
 		get := bearer(t, s)
 		_, _ = get(t.Context())
 		pass(56 * time.Minute)
-		var first string
-		var wg sync.WaitGroup
-		wg.Go(func() { first, _ = get(t.Context()) })
-		synctest.Wait()
-		if got, err := get(t.Context()); got != "a" || err != nil {
-			t.Errorf("meanwhile: got %q, %v, want the old one", got, err)
+		for range 2 {
+			if got, err := get(t.Context()); got != "a" || err != nil {
+				t.Errorf("meanwhile: got %q, %v, want the old one", got, err)
+			}
+			synctest.Wait()
 		}
 		close(let)
-		wg.Wait()
-		if got, _ := get(t.Context()); first != "b" || got != "b" {
-			t.Errorf("got %q and %q, want b", first, got)
+		synctest.Wait()
+		if got, err := get(t.Context()); got != "b" || err != nil {
+			t.Errorf("got %q, %v, want b", got, err)
+		}
+		if n := s.calls.Load(); n != 2 {
+			t.Errorf("%d calls, want 2", n)
 		}
 	})
 }
@@ -204,6 +211,7 @@ func TestFailuresMeanwhile(t *testing.T) {
 		} {
 			pass(step.after)
 			got, err := get(t.Context())
+			synctest.Wait()
 			if got != step.token || (err != nil) != (step.token == "") || err != nil && !errors.Is(err, planned) {
 				t.Errorf("step %d: got %q, %v", i, got, err)
 			}
@@ -228,14 +236,14 @@ func TestLeaving(t *testing.T) {
 		gone := errors.New("gone")
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			if got, err := get(ctx); got != "a" || err != nil {
-				t.Errorf("who asked: got %q, %v", got, err)
+			if _, err := get(ctx); !errors.Is(err, gone) {
+				t.Errorf("who asked, and left: %v", err)
 			}
 		})
 		synctest.Wait()
 		wg.Go(func() {
 			if _, err := get(ctx); !errors.Is(err, gone) {
-				t.Errorf("who left: %v", err)
+				t.Errorf("who waited, and left: %v", err)
 			}
 		})
 		wg.Go(func() {
@@ -286,14 +294,9 @@ func TestOddSources(t *testing.T) {
 		if got, err := get(t.Context()); got != "" || err == nil {
 			t.Errorf("no token: got %q, %v", got, err)
 		}
-		func() {
-			defer func() {
-				if p := recover(); p != "planned" {
-					t.Errorf("panic %v", p)
-				}
-			}()
-			_, _ = get(t.Context())
-		}()
+		if got, err := get(t.Context()); got != "" || !strings.HasSuffix(fmt.Sprint(err), ": the source panicked: planned") {
+			t.Errorf("a panic: got %q, %v", got, err)
+		}
 		if got, err := get(t.Context()); got != "c" || err != nil {
 			t.Errorf("after a panic: got %q, %v", got, err)
 		}
