@@ -125,7 +125,7 @@ func (e *run) judge(end ending) {
 		e.charge(false)
 	case m.Outcome == OutcomeUnknown:
 		r.Outcome = OutcomeCompleted
-		e.charge(m.UsageReported)
+		e.charge(m.UsageReported && !r.Unread)
 	default:
 		r.Outcome = m.Outcome
 		switch {
