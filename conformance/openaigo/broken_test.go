@@ -255,14 +255,6 @@ func TestCancelledStream(t *testing.T) {
 	}
 }
 
-// departed waits until the provider has noticed that nobody listens any more.
-func (s *session) departed() {
-	s.T.Helper()
-	if _, err := s.Rig.Simulator.Await(s.T.Context(), simulator.Departed(1)); err != nil {
-		s.T.Fatal(err)
-	}
-}
-
 // A client may leave before there is an answer, too.
 func TestCancelledCall(t *testing.T) {
 	t.Parallel()

@@ -23,6 +23,8 @@ import (
 type Setup struct {
 	API       simulator.API // of the provider
 	Simulator simulator.Options
+	// Upstream answers in place of the simulated provider; nil: it does that itself.
+	Upstream http.Handler
 	// Provider makes the provider that the gateway calls, at the address base.
 	Provider func(base string) (llmproxy.Provider, error)
 	// Options come after the rig's own.
@@ -54,7 +56,11 @@ type Rig struct {
 func New(t *testing.T, setup Setup) *Rig {
 	t.Helper()
 	r := &Rig{t: t, setup: setup, Simulator: simulator.New(setup.Simulator), records: make(recorder, 64)}
-	r.Upstream = Serve(t, r.Simulator)
+	upstream := setup.Upstream
+	if upstream == nil {
+		upstream = r.Simulator
+	}
+	r.Upstream = Serve(t, upstream)
 	p, err := setup.Provider(r.Upstream)
 	if err != nil {
 		t.Fatal(err)
