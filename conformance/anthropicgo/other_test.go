@@ -12,6 +12,7 @@ import (
 	"github.com/llmproxy/llmproxy"
 	"github.com/llmproxy/llmproxy/conformance/rig"
 	"github.com/llmproxy/llmproxy/internal/simulator"
+	provider "github.com/llmproxy/llmproxy/providers/anthropic"
 )
 
 // responses keeps the last answer that came.
@@ -131,6 +132,27 @@ func TestBearer(t *testing.T) {
 		got, err := s.Messages.New(t.Context(), q.asked(s))
 		s.Do(err)
 		s.recorded(s.completed(q.model), got, &q.usage)
+		s.Settled()
+	}
+}
+
+// The gateway may have a bearer token in place of a key: then the client's key is not left
+// beside it.
+func TestGatewayToken(t *testing.T) {
+	t.Parallel()
+	for _, e := range every {
+		setup := setup()
+		setup.Provider = configured(provider.Config{AuthToken: providerKey})
+		setup.Credential = func(r simulator.Request) string {
+			if r.Header.Get("Authorization") != "Bearer "+providerKey || r.Header.Get("X-Api-Key") != "" {
+				return r.Header.Get("X-Api-Key") + r.Header.Get("Authorization")
+			}
+			return ""
+		}
+		s := enter(t, setup, e)
+		q := questions()[0]
+		got := accumulated(s, s.Messages.NewStreaming(t.Context(), q.asked(s)))
+		s.recorded(s.streamed(q.model), got, &q.usage)
 		s.Settled()
 	}
 }
