@@ -19,7 +19,7 @@ import (
 // innermost round trip, and all that depends on the provider is computed here.
 func (e *run) attempt(ctx context.Context, x *Exchange) (*Reply, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	t := &try{x: x, cancel: cancel}
+	t := e.tries.newTry(x, cancel)
 	if err := e.tries.start(t); err != nil {
 		cancel(errClosed)
 		return nil, err

@@ -3,6 +3,7 @@ package llmproxy
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 )
 
@@ -17,7 +18,21 @@ type tries struct {
 	last      *Exchange // as it was sent
 	requestID string    // the provider's, of the last call
 	running   []*try
-	replies   []*Reply // that interceptors got
+	answers   []answer // that interceptors got
+
+	// Nearly all exchanges make one call: room for it.
+	room struct {
+		try     try
+		list    [1]Attempt
+		running [1]*try
+		answers [1]answer
+	}
+}
+
+// answer is a provider's, as an interceptor got it.
+type answer struct {
+	stream Stream
+	tap    *tap // nil: not metered
 }
 
 // try is one call.
@@ -29,6 +44,18 @@ type try struct {
 	requestID string
 }
 
+// newTry returns a call of x that cancel ends.
+func (ts *tries) newTry(x *Exchange, cancel context.CancelCauseFunc) *try {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	t := &ts.room.try
+	if t.x != nil {
+		t = &try{}
+	}
+	t.x, t.cancel = x, cancel
+	return t
+}
+
 var errTooLate = errors.New("the exchange was sent again after its answer had begun")
 
 // start admits t, and keeps the body it sends.
@@ -37,6 +64,9 @@ func (ts *tries) start(t *try) error {
 	defer ts.mu.Unlock()
 	if ts.closed || t.x.Body == nil && t.x.Operation.JSON || t.x.Body != nil && !t.x.Body.acquire() {
 		return internalError(errTooLate)
+	}
+	if ts.running == nil {
+		ts.running = ts.room.running[:0]
 	}
 	ts.running = append(ts.running, t)
 	return nil
@@ -63,12 +93,17 @@ func (ts *tries) end(t *try, reply *Reply, err error) (wanted bool) {
 		if err != nil {
 			a.Error = asError(err).Code
 		}
+		if ts.list == nil {
+			ts.list = ts.room.list[:0]
+		}
 		ts.list = append(ts.list, a)
 		ts.last, ts.requestID = t.x, t.requestID
 	}
 	if reply != nil {
-		kept := *reply // an interceptor may put something else into its own
-		ts.replies = append(ts.replies, &kept)
+		if ts.answers == nil {
+			ts.answers = ts.room.answers[:0]
+		}
+		ts.answers = append(ts.answers, answer{reply.Stream, reply.tap})
 	}
 	return true
 }
@@ -102,17 +137,17 @@ func (ts *tries) close() {
 
 // discard closes the streams that interceptors got, whatever became of them.
 func (ts *tries) discard() {
-	for _, r := range ts.replies {
-		_ = r.Stream.Close()
+	for _, a := range ts.answers {
+		_ = a.stream.Close()
 	}
 }
 
 // tap is what the meter knows of the last answer that an interceptor got; nil if there is
 // none.
 func (ts *tries) tap() *tap {
-	for i := len(ts.replies) - 1; i >= 0; i-- {
-		if t := ts.replies[i].tap; t != nil {
-			return t
+	for _, a := range slices.Backward(ts.answers) {
+		if a.tap != nil {
+			return a.tap
 		}
 	}
 	return nil
