@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -116,7 +117,14 @@ func simulated(r *http.Request) simulator.Script {
 	return s
 }
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	if os.Getenv("GOGC") == "" {
+		// A gateway's heap is small and its garbage short-lived: collecting half as often takes a
+		// twentieth off the CPU time of a call, for a few megabytes.
+		debug.SetGCPercent(200)
+	}
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
 
 // run runs the command that args name and returns the exit code.
 func run(args []string, stdout, stderr io.Writer) int {
