@@ -68,9 +68,15 @@ func (d Demo) Run(ctx context.Context, stop <-chan struct{}) error {
 	wg.Go(func() { served <- g.Serve(ctx, ending.Done(), l) })
 
 	t := tour{listener: l, records: records, out: d.Stdout}
-	if err := t.run(ending); err != nil && ending.Err() == nil {
+	if err := t.run(ending); err != nil {
+		select {
+		case <-stop: // what a signal broke off is no fault
+		case <-ending.Done():
+		default:
+			end()
+			return errors.Join(err, <-served)
+		}
 		end()
-		return errors.Join(err, <-served)
 	}
 	records.release()
 	return <-served
