@@ -71,7 +71,7 @@ func TestModels(t *testing.T) {
 		s.T.Helper()
 		page, err := s.Models.List(s.T.Context(), anthropic.ModelListParams{}, opts...)
 		s.Do(err)
-		if want := simulator.DefaultModelsOf(simulator.Anthropic); len(page.Data) != len(want) || page.Data[0].ID != want[0].ID {
+		if want := simulator.DefaultModels(simulator.Anthropic); len(page.Data) != len(want) || page.Data[0].ID != want[0].ID {
 			s.T.Errorf("got %s", page.RawJSON())
 		}
 		s.Recorded(rig.Exchange{API: "models", Unreported: true})

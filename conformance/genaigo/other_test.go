@@ -63,7 +63,7 @@ func TestModels(t *testing.T) {
 	everywhere(t, plain, "", func(s *session) {
 		page, err := s.Models.List(s.T.Context(), nil)
 		s.Do(err)
-		if want := simulator.DefaultModelsOf(simulator.Gemini); len(page.Items) != len(want) || page.Items[0].Name != "models/"+want[0].ID {
+		if want := simulator.DefaultModels(simulator.Gemini); len(page.Items) != len(want) || page.Items[0].Name != "models/"+want[0].ID {
 			s.T.Errorf("got %+v", page.Items)
 		}
 		want := rig.Exchange{API: llmproxy.APIGenerateContent, Unreported: true}

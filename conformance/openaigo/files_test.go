@@ -26,7 +26,7 @@ func TestModels(t *testing.T) {
 		s.Do(err)
 		s.Hear(page.RawJSON())
 		s.recorded(unmetered("models"))
-		if want := simulator.DefaultModels(); len(page.Data) != len(want) || page.Data[0].ID != want[0].ID {
+		if want := simulator.DefaultModels(simulator.OpenAI); len(page.Data) != len(want) || page.Data[0].ID != want[0].ID {
 			s.T.Errorf("got %s", page.RawJSON())
 		}
 		got, err := s.Models.Get(s.T.Context(), s.Model("gpt-5-mini"))

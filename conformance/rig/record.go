@@ -227,7 +227,7 @@ func (s *Session) Snapshot(model string) string { return Snapshot(s.setup.API, m
 
 // Snapshot returns the name under which a model of an API answers.
 func Snapshot(api simulator.API, model string) string {
-	for _, m := range simulator.DefaultModelsOf(api) {
+	for _, m := range simulator.DefaultModels(api) {
 		if m.ID == model && m.Snapshot != "" {
 			return m.Snapshot
 		}

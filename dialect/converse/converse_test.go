@@ -1,7 +1,6 @@
 package converse_test
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"os"
 	"path"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 
@@ -412,7 +410,7 @@ func TestRecordings(t *testing.T) {
 		case "converse", "count-tokens":
 			got, done = read(nil, body(r.Response))
 		case "converse-stream":
-			got, done = readStream(t, r.Response)
+			got, done = dialecttest.ReadEventStream(t, converse.New, r.Response)
 		default:
 			return
 		}
@@ -439,31 +437,6 @@ func TestRecordings(t *testing.T) {
 	if answers != 63 || counts != 6 {
 		t.Errorf("%d answers and %d without usage, want 63 and 6", answers, counts)
 	}
-}
-
-// readStream reads a recorded event stream, in pieces of several sizes.
-func readStream(t *testing.T, encoded string) (m llmproxy.ResponseMetadata, done bool) {
-	t.Helper()
-	stream, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		t.Fatal(err)
-	}
-	x := converse.New()
-	_, _ = wire.NewEventStream(x, 0).Write(stream)
-	for _, size := range []int{1, 7, 1021} {
-		other := converse.New()
-		s := wire.NewEventStream(other, 0)
-		for piece := range slices.Chunk(stream, size) {
-			if other.Done() {
-				t.Errorf("done before the end")
-			}
-			_, _ = s.Write(piece)
-		}
-		if !reflect.DeepEqual(other.Metadata(), x.Metadata()) || !s.Whole() {
-			t.Errorf("in pieces of %d bytes: got %+v, whole %+v", size, other.Metadata(), x.Metadata())
-		}
-	}
-	return x.Metadata(), x.Done()
 }
 
 // Whatever the frames are, what is known is consistent, bounded, and not a part of them.

@@ -4,12 +4,14 @@ package dialecttest
 
 import (
 	"bufio"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,6 +55,32 @@ func Write(x wire.Sink, stream string, size int) {
 		_, _ = sse.Write([]byte(stream[:n])) // never fails
 		stream = stream[n:]
 	}
+}
+
+// ReadEventStream reads a recorded AWS event stream, in base64, whole and in pieces of several
+// sizes, which must not make a difference.
+func ReadEventStream(t testing.TB, newReader func() llmproxy.ResponseExtractor, encoded string) (m llmproxy.ResponseMetadata, done bool) {
+	t.Helper()
+	stream, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := newReader()
+	_, _ = wire.NewEventStream(x, 0).Write(stream)
+	for _, size := range []int{1, 7, 1021} {
+		other := newReader()
+		s := wire.NewEventStream(other, 0)
+		for piece := range slices.Chunk(stream, size) {
+			if other.Done() {
+				t.Error("done before the end")
+			}
+			_, _ = s.Write(piece)
+		}
+		if !reflect.DeepEqual(other.Metadata(), x.Metadata()) || !s.Whole() {
+			t.Errorf("in pieces of %d bytes: got %+v, whole %+v", size, other.Metadata(), x.Metadata())
+		}
+	}
+	return x.Metadata(), x.Done()
 }
 
 // IsStream reports whether answer looks like server-sent events.

@@ -553,7 +553,7 @@ func TestRecordings(t *testing.T) {
 				t.Errorf("%s: not done", r.ID)
 			}
 		case "invoke-with-response-stream":
-			got = readRecorded(t, r.Response)
+			got, _ = dialecttest.ReadEventStream(t, invoke.New, r.Response)
 		default:
 			return
 		}
@@ -582,31 +582,6 @@ func TestRecordings(t *testing.T) {
 	if seen != 16 || embeddings != 7 {
 		t.Errorf("%d recordings, %d of embeddings, want 16 and 7", seen, embeddings)
 	}
-}
-
-// readRecorded reads a recorded event stream, in pieces of several sizes.
-func readRecorded(t *testing.T, encoded string) metadata {
-	t.Helper()
-	stream, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		t.Fatal(err)
-	}
-	x := invoke.New()
-	_, _ = wire.NewEventStream(x, 0).Write(stream)
-	for _, size := range []int{1, 7, 1021} {
-		other := invoke.New()
-		s := wire.NewEventStream(other, 0)
-		for piece := range slices.Chunk(stream, size) {
-			if other.Done() {
-				t.Error("done before the end")
-			}
-			_, _ = s.Write(piece)
-		}
-		if !reflect.DeepEqual(other.Metadata(), x.Metadata()) || !s.Whole() {
-			t.Errorf("in pieces of %d bytes: got %+v, whole %+v", size, other.Metadata(), x.Metadata())
-		}
-	}
-	return x.Metadata()
 }
 
 // Whatever the frames are, what is known is consistent, bounded, and not a part of them.

@@ -14,12 +14,9 @@ type Model struct {
 	OwnedBy  string // empty: system
 }
 
-// DefaultModels returns [DefaultModelsOf] OpenAI.
-func DefaultModels() []Model { return DefaultModelsOf(OpenAI) }
-
-// DefaultModelsOf returns the models that an API has where the options of the [Server]
+// DefaultModels returns the models that an API has where the options of the [Server]
 // name none.
-func DefaultModelsOf(api API) []Model {
+func DefaultModels(api API) []Model {
 	gemini := []Model{
 		{ID: "gemini-2.5-flash"},
 		{ID: "gemini-2.5-think"},
@@ -76,7 +73,7 @@ func (s *Server) models(api API) []Model {
 	if s.options.Models != nil {
 		return s.options.Models
 	}
-	return DefaultModelsOf(api)
+	return DefaultModels(api)
 }
 
 // model returns the name under which the model that is asked for as id answers in

@@ -7,7 +7,7 @@ import (
 )
 
 // Options says what a [Server] is like. The zero value takes any key, serves
-// [DefaultModelsOf] each API and behaves.
+// [DefaultModels] each API and behaves.
 type Options struct {
 	// APIKey must come the way the API asks for it: as a bearer token, or in x-api-key,
 	// api-key or x-goog-api-key. Empty: no key is asked for, except by Bedrock, which
@@ -17,7 +17,7 @@ type Options struct {
 	AWS AWSCredentials
 	// NoQueryKey refuses Gemini's ?key=, with 400, so that a key in a URL is seen.
 	NoQueryKey bool
-	// Models are the models that every API has. Nil: DefaultModelsOf the API.
+	// Models are the models that every API has. Nil: DefaultModels the API.
 	Models []Model
 	// AnyModel serves every other model too, under the name it is asked for.
 	AnyModel bool

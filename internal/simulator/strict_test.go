@@ -335,7 +335,7 @@ func TestAPINames(t *testing.T) {
 		if got := api.String(); got != want {
 			t.Errorf("API %d is %s, want %s", i, got, want)
 		}
-		if len(simulator.DefaultModelsOf(api)) == 0 {
+		if len(simulator.DefaultModels(api)) == 0 {
 			t.Errorf("%s has no models", api)
 		}
 	}
