@@ -44,6 +44,13 @@ var outside = []struct{ folder, module string }{
 	{"providers/bedrock/...", "github.com/aws/smithy-go"},
 	{"providers/azure/entra", "github.com/Azure/azure-sdk-for-go"},
 	{"providers/vertexai/adc", "golang.org/x/oauth2"},
+	{"adapter/coderws", "github.com/coder/websocket"},
+	{"adapter/gorillaws", "github.com/gorilla/websocket"},
+	{"adapter/sqlite/...", "modernc.org/sqlite"},
+	{"adapter/sqlite/...", "github.com/pressly/goose/v3"},
+	{"adapter/postgres/...", "github.com/jackc/pgx/v5"},
+	{"adapter/postgres/...", "github.com/pressly/goose/v3"},
+	{"internal/simulator", "github.com/coder/websocket"},
 	{"internal/gateway/...", "github.com/goccy/go-yaml"},
 	{"cmd/llmproxy", "github.com/alecthomas/kong"},
 }
