@@ -15,6 +15,7 @@ func (e *run) admit(t target, fixed Provider) *Error {
 	if x.Tags, err = parseTags(r.Header["X-Gateway-Tags"]); err != nil {
 		return err
 	}
+	x.Tags = x.Caller.tags(x.Tags)
 	if t.provider != "" {
 		p, ok := a.registry.Get(t.provider)
 		if !ok {

@@ -18,6 +18,8 @@ type AutoRouter struct {
 	transport    http.RoundTripper
 	interceptors []Interceptor
 	recorder     Recorder
+	billing      *BillingCalculator
+	onBilling    func(*Record, *BillingResult)
 	metering     bool
 	disconnect   Disconnect
 	limits       Limits

@@ -37,7 +37,10 @@ type Exchange struct {
 	// Route is where the exchange goes.
 	Route Route
 
-	// Tags are the labels the client gave with X-Gateway-Tags.
+	// Caller is on whose behalf the request is made.
+	Caller Caller
+
+	// Tags are the labels the client gave with X-Gateway-Tags, and the caller's own.
 	Tags map[string]string
 
 	bare   bool      // the API has no members model and stream: they only routed

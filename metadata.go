@@ -61,8 +61,8 @@ type ResponseMetadata struct {
 
 // Item is what one further model consumed in an exchange.
 type Item struct {
-	Model string
-	Usage Usage
+	Model string `json:"model"`
+	Usage Usage  `json:"usage"`
 }
 
 // setCustom fills Custom. It is the one place that does.

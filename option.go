@@ -103,3 +103,14 @@ func WithLogger(l *slog.Logger) Option { return func(a *AutoRouter) { a.logger =
 func WithDecoder(coding string, d Decoder) Option {
 	return func(a *AutoRouter) { a.decoders[coding] = d }
 }
+
+// WithBilling prices every exchange by b.
+func WithBilling(b *BillingCalculator) Option { return func(a *AutoRouter) { a.billing = b } }
+
+// WithBillingCallback has f told of every exchange, WebSocket turns included, once it has
+// been priced and before its record is kept: r as it will be kept, and what it costs. Neither
+// may be kept or changed. It must be safe for concurrent use, and the end of the answer
+// waits for it.
+func WithBillingCallback(f func(r *Record, b *BillingResult)) Option {
+	return func(a *AutoRouter) { a.onBilling = f }
+}

@@ -33,6 +33,7 @@ type run struct {
 	crlf    bool // the answer's lines end in CR LF
 	settled bool
 	meta    ResponseMetadata // as settled
+	billed  BillingResult    // likewise
 }
 
 // do runs one exchange. On an error nothing has been written to s when s.begun() is
@@ -42,7 +43,7 @@ func (a *AutoRouter) do(client context.Context, r *http.Request, s sink, fixed P
 	e = &run{a: a, r: r, client: client, sink: s}
 	e.x = &Exchange{
 		ID: newID(now), Start: now, Method: r.Method, Header: r.Header, RawQuery: r.URL.RawQuery,
-		Transport: TransportHTTP, length: -1,
+		Transport: TransportHTTP, Caller: callerOf(client), length: -1,
 	}
 	s.header()[headerRequestID] = []string{e.x.ID}
 	defer func() {
@@ -172,7 +173,8 @@ func (e *run) served() *Exchange {
 func describe(x *Exchange) Record {
 	r := Record{
 		ID: x.ID, Time: x.Start, API: x.Operation.API, Transport: x.Transport,
-		ModelRequested: x.Meta.Model, Model: x.UpstreamModel(), Tags: x.Tags, ServiceTier: x.Meta.ServiceTier,
+		ModelRequested: x.Meta.Model, ModelAsked: x.UpstreamModel(), Model: x.UpstreamModel(),
+		Key: x.Caller.Key, Tags: x.Tags, ServiceTier: x.Meta.ServiceTier,
 	}
 	if x.Route.Provider != nil {
 		r.Provider = x.Route.Provider.Name()

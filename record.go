@@ -52,7 +52,8 @@ type Record struct {
 	API               APIType
 	Transport         Transport
 	ModelRequested    string // as the client wrote it
-	Model             string // the one that answered; else the one that was asked
+	ModelAsked        string // the one the provider was asked for
+	Model             string // the one that answered; else ModelAsked
 	ResponseID        string
 	ProviderRequestID string // the provider's x-request-id
 	Status            int    // as sent to the client; 499 for one that left; 0 for an intent
@@ -66,29 +67,44 @@ type Record struct {
 	Items             []Item // parts served by other models, not in Usage
 	Inconsistent      bool   // the provider's counters contradict each other
 	Unread            bool   // a part of the answer was too large, or coded, to be read by the meter
-	Cost              USD    // what the provider said it charged, with CostProvider; else 0
+	Cost              USD    // what is charged; 0 unless CostKnown
+	CostKnown         bool
 	CostState         CostState
+	ListCost          USD // by our own price list, without a markup; 0 unless ListCostKnown
+	ListCostKnown     bool
+	PriceVersion      string // of the price list that ListCost is by; "" without one
 	Duration          time.Duration
 	TTFT              time.Duration // to the first byte of a stream; 0 elsewhere
+	Key               string        // the id of the gateway key; "" without keys
 	Tags              map[string]string
 	Attempts          []Attempt
 	Error             *RecordError
+
+	// ConnectionID, Turn and Lane are those of a turn of a WebSocket. Turns of one
+	// connection are numbered from 1 as they end; 0 is one that never began.
+	ConnectionID string
+	Turn         int
+	Lane         string // "" is the default lane
+
+	// Revision is 0, and 1 on the second record of the same ID, which replaces the
+	// first: that of a background response whose usage has become known.
+	Revision int
 }
 
 // Attempt is one call of a provider.
 type Attempt struct {
-	Provider string
-	Model    string
-	Status   int    // 0 if no answer came
-	Error    string // an [Error] code, where no answer came
+	Provider string `json:"provider"`
+	Model    string `json:"model"`
+	Status   int    `json:"status"` // 0 if no answer came
+	Error    string `json:"error"`  // an [Error] code, where no answer came
 }
 
 // RecordError says what went wrong. It holds no text that a provider wrote: providers
 // quote prompts and keys in their messages.
 type RecordError struct {
-	Type    string
-	Code    string
-	Message string // the gateway's own words; "" for a provider's error
+	Type    string `json:"type"`
+	Code    string `json:"code"`
+	Message string `json:"message"` // the gateway's own words; "" for a provider's error
 }
 
 // Recorder keeps records.
@@ -96,7 +112,7 @@ type Recorder interface {
 	// Begin notes that the exchange r is about to reach a provider. An error keeps it
 	// from being sent: the client gets a 503.
 	Begin(ctx context.Context, r *Record) error
-	// Record keeps r before it returns. Recording the same r.ID twice counts once.
-	// The recorder must not keep r itself, or what it points to.
+	// Record keeps r before it returns. Recording the same r.ID and r.Revision twice
+	// counts once. The recorder must not keep r itself, or what it points to.
 	Record(ctx context.Context, r *Record) error
 }

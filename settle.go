@@ -35,7 +35,7 @@ func (e *run) settle(end ending) {
 	case t != nil:
 		e.meta = t.extractor.Metadata()
 	}
-	if e.a.recorder == nil || end.failure != nil && end.failure.Code == "route_not_found" {
+	if end.failure != nil && end.failure.Code == "route_not_found" {
 		return
 	}
 	e.rec = describe(e.served())
@@ -43,6 +43,10 @@ func (e *run) settle(end ending) {
 	r.Duration = time.Since(e.x.Start)
 	r.Attempts, r.ProviderRequestID = e.tries.list, e.tries.requestID
 	e.judge(end)
+	e.bill()
+	if e.a.recorder == nil {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.client), settleTimeout)
 	defer cancel()
 	defer func() {
@@ -138,8 +142,8 @@ func (e *run) judge(end ending) {
 	}
 }
 
-// charge says that tokens were consumed: how many, for certain where final is true. No
-// price is known to this version, so the only cost is what the provider states.
+// charge says that tokens were consumed: how many, for certain where final is true, and
+// what the provider itself says they cost.
 func (e *run) charge(final bool) {
 	r := &e.rec
 	r.CostState = CostUnpriced
@@ -147,9 +151,26 @@ func (e *run) charge(final bool) {
 	case final:
 		r.UsageSource = UsageProvider
 		if e.meta.CostReported {
-			r.Cost, r.CostState = e.meta.ProviderCost, CostProvider
+			r.Cost, r.CostKnown, r.CostState = e.meta.ProviderCost, true, CostProvider
 		}
 	case e.meta.UsageReported:
 		r.UsageSource = UsagePartial
+	}
+}
+
+// bill prices the record.
+func (e *run) bill() {
+	r := &e.rec
+	defer func() {
+		if p := recover(); p != nil {
+			e.a.log().Error("billing panicked", "id", r.ID, "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+		}
+	}()
+	e.billed = e.a.billing.Bill(r)
+	b := &e.billed
+	r.Cost, r.CostKnown, r.CostState = b.Cost, b.CostKnown, b.State
+	r.ListCost, r.ListCostKnown, r.PriceVersion = b.ListCost, b.ListCostKnown, b.PriceVersion
+	if e.a.onBilling != nil {
+		e.a.onBilling(r, b)
 	}
 }
