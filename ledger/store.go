@@ -17,25 +17,26 @@ type Store interface {
 	Append(ctx context.Context, records []llmproxy.Record) error
 
 	// Records calls yield with the records that f selects, the oldest first (by Time, then
-	// ID), until yield returns an error, which it returns. Records that are appended
+	// ID, byte by byte), until yield returns an error, which it returns. Records that are appended
 	// meanwhile may or may not be seen.
 	Records(ctx context.Context, f Filter, yield func(*llmproxy.Record) error) error
 
 	// Sums returns sums over the records that f selects, one for each group, sorted by
-	// Group.
+	// Group, byte by byte; none where f selects nothing. After, Limit and Newest have no
+	// say. An unknown grouping is an error.
 	Sums(ctx context.Context, f Filter, by Grouping) ([]Sum, error)
 
-	// Pending returns the record of a background response that is still pending, by the
-	// provider's name for the response; ok is false where there is none.
+	// Pending returns the record of a background response whose CostState is still
+	// pending, by the provider's name for the response; ok is false where there is none.
 	Pending(ctx context.Context, provider, responseID string) (r llmproxy.Record, ok bool, err error)
 
 	// Reprice sets the cost fields of records (Cost, ListCost, their Known, CostState and
-	// PriceVersion) by ID. What they were first stays with the record, as its original
-	// cost; see Repriced.
+	// PriceVersion) by ID, and nothing else of them. What they were first stays with the
+	// record, as its original cost; see Repriced.
 	Reprice(ctx context.Context, records []llmproxy.Record) error
 
-	// Repriced calls yield with the records that Reprice has changed, the oldest first, as
-	// they are and as they were.
+	// Repriced calls yield with the records that Reprice has changed and f selects, the
+	// oldest first, as they are and as they were.
 	Repriced(ctx context.Context, f Filter, yield func(now, original *llmproxy.Record) error) error
 
 	// Delete removes the records from before t, and returns how many there were.
@@ -85,7 +86,7 @@ type Sum struct {
 	// [llmproxy.USD] holds: then the store returns [llmproxy.ErrMoney].
 	Cost, ListCost llmproxy.USD
 	Unpriced       int64 // records whose cost is not known: unpriced, pending, or estimated without usage
-	Estimated      int64 // records whose cost is an estimate
+	Estimated      int64 // records that have a cost which is an estimate
 	DurationSum    time.Duration
 	TTFTSum        time.Duration // over the TTFTCount records that have one
 	TTFTCount      int64
