@@ -110,7 +110,7 @@ func expectResponse(_ string, body []byte) (Usage, error) {
 	if err != nil {
 		return Usage{}, err
 	}
-	return none.usage(req.prompt.tokens, []generation{none.generate(&req.prompt)}), nil
+	return req.usage(&none, req.prompt.tokens, req.generate(&none)), nil
 }
 
 func expectCompact(_ string, body []byte) (Usage, error) {

@@ -52,7 +52,7 @@ func (s *Script) generate(p *prompt) generation {
 	}
 	if len(g.calls) > 0 {
 		for _, c := range g.calls {
-			g.tokens += 1 + CountTokens(c.arguments)
+			g.tokens += c.tokens()
 		}
 		return g
 	}

@@ -12,6 +12,8 @@ const (
 	maxEvents = 1 << 17
 	maxHuge   = 128 << 20
 	maxJSON   = 4 << 30
+
+	maxCloseReason = 123 // RFC 6455, section 5.5
 )
 
 // ParseScript reads the value of an X-Simulate header over base: words separated by
@@ -21,7 +23,7 @@ const (
 //	pace=50ms               wait before each event
 //	hang                    never answer; hang=body: after the header; hang=N: after N events
 //	status=429              refuse; any of 400 to 599
-//	code=insufficient_quota error.code of the refusal
+//	code=insufficient_quota error.code of the refusal, or of a failed response
 //	retry-after=2           its headers: also retry-after-ms=500, should-retry=false
 //	redirect=URL            307 to URL; with status=308 that
 //	early                   refuse before reading the request's body
@@ -34,14 +36,24 @@ const (
 //	huge                    one delta of 3 MiB; huge=BYTES
 //	json-bytes=N            a JSON answer of N bytes
 //	end=incomplete          also end=failed, end=error
-//	usage=none              also finish, x_groq, every, null-choices, start
+//	usage=none              also finish, x_groq, every, null-choices, start, top
 //	prompt-tokens=N         state this count; also cached-tokens, cache-write-tokens,
 //	                        cache-write-1h-tokens, completion-tokens, reasoning-tokens
+//	no-output               the terminal event (Responses) without output
+//	response-done           one more event after it, with the same response
 //	no-done, done           without [DONE]; with it (Responses)
 //	keepalive               a keepalive event (Responses), one more ping (Messages)
 //	eol=crlf                line ends of the stream; also eol=cr, eol=lf
 //	bad-crc                 the first frame of AWS's event stream; bad-crc=N: after N others
 //	piece                   flush every byte; piece=N: every N bytes
+//	close=1011              a turn on a WebSocket: close where cut-events says; with close-reason=TEXT
+//	binary                  its first event as a binary message; binary=N: after N others
+//	garbage                 a message that is not JSON; garbage=N: after N events
+//	meta                    events that are not about the response
+//	flat-error              errors as in server-sent events
+//	no-stream-id            errors do not name their lane
+//	no-successor            a steered response has none
+//	same-id                 the id of the connection's first response
 //	no-space, multi-line, comments, bom, gzip, trailers, cookies, hop-by-hop
 func ParseScript(header string, base Script) (Script, error) {
 	s := base
@@ -108,7 +120,7 @@ func (p *scriptWord) apply(s *Script) {
 	case "end":
 		s.Ending = Ending(p.choice("incomplete", "failed", "error"))
 	case "usage":
-		s.Report = Report(p.choice("none", "finish", "x_groq", "every", "null-choices", "start"))
+		s.Report = Report(p.choice("none", "finish", "x_groq", "every", "null-choices", "start", "top"))
 	case "prompt-tokens":
 		s.Counts.Prompt = p.count()
 	case "cached-tokens":
@@ -125,6 +137,10 @@ func (p *scriptWord) apply(s *Script) {
 		s.NoDone = p.flag()
 	case "done":
 		s.Done = p.flag()
+	case "no-output":
+		s.NoOutput = p.flag()
+	case "response-done":
+		s.Again = p.flag()
 	case "keepalive":
 		s.KeepAlive = p.flag()
 	case "eol":
@@ -149,6 +165,34 @@ func (p *scriptWord) apply(s *Script) {
 		s.Cookies = p.flag()
 	case "hop-by-hop":
 		s.HopByHop = p.flag()
+	default:
+		p.applyWebSocket(&s.WebSocket)
+	}
+}
+
+// applyWebSocket applies the words that concern a turn on a WebSocket alone.
+func (p *scriptWord) applyWebSocket(s *WebSocketScript) {
+	switch p.key {
+	case "close":
+		s.Close = p.closeCode()
+	case "close-reason":
+		if s.CloseReason = p.text(); len(s.CloseReason) > maxCloseReason {
+			p.err = fmt.Errorf("close-reason: want at most %d bytes", maxCloseReason)
+		}
+	case "binary":
+		s.Binary = new(int(p.number(0, 0, maxEvents)))
+	case "garbage":
+		s.Garbage = new(int(p.number(0, 0, maxEvents)))
+	case "meta":
+		s.Meta = p.flag()
+	case "flat-error":
+		s.FlatError = p.flag()
+	case "no-stream-id":
+		s.NoStreamID = p.flag()
+	case "no-successor":
+		s.NoSuccessor = p.flag()
+	case "same-id":
+		s.SameID = p.flag()
 	default:
 		p.err = fmt.Errorf("no word %q", p.key)
 	}
@@ -194,6 +238,27 @@ func (p *scriptWord) number(def, low, high int64) int64 {
 }
 
 func (p *scriptWord) count() *int64 { return new(p.number(-1, 0, 1<<40)) }
+
+// closeCode reads the code of a close frame that may be sent: RFC 6455, section 7.4.
+func (p *scriptWord) closeCode() int {
+	code := int(p.number(-1, 1000, 4999))
+	if !sendable(code) {
+		p.err = fmt.Errorf("%s=%s: want a close code that may be sent", p.key, p.value)
+	}
+	return code
+}
+
+// sendable reports whether a close frame may have code.
+func sendable(code int) bool {
+	switch {
+	case code >= 3000 && code <= 4999:
+		return true
+	case code == 1004, code == 1005, code == 1006:
+		return false
+	default:
+		return code >= 1000 && code <= 1014
+	}
+}
 
 // choice returns the place of the value in names, counted from 1.
 func (p *scriptWord) choice(names ...string) int {

@@ -27,6 +27,7 @@ func run(t *testing.T, o simulator.Options) *provider {
 	t.Helper()
 	s := simulator.New(o)
 	p := &provider{Server: s, t: t, server: httptest.NewServer(s)}
+	t.Cleanup(s.Close)
 	p.server.Client().Transport.(*http.Transport).DisableCompression = true
 	p.server.Client().CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	t.Cleanup(p.server.Close)

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 )
 
 // Request is what is known of one request that arrived. It is a copy: later news are in
@@ -37,10 +36,9 @@ type recorder struct {
 	keep      int
 	keepBytes int64
 
-	mu      sync.Mutex
-	entries []*entry      // guarded by mu, the oldest first
-	bytes   int64         // of their bodies; guarded by mu
-	news    chan struct{} // closed at the next change; nil while nobody waits; guarded by mu
+	news
+	entries []*entry // guarded by mu, the oldest first
+	bytes   int64    // of their bodies; guarded by mu
 }
 
 // entry is one remembered request.
@@ -67,17 +65,6 @@ func (rec *recorder) begin(r *http.Request) *entry {
 	})
 	e.stop = context.AfterFunc(r.Context(), e.depart)
 	return e
-}
-
-// change runs f under the lock and wakes who waits.
-func (rec *recorder) change(f func()) {
-	rec.mu.Lock()
-	defer rec.mu.Unlock()
-	f()
-	if rec.news != nil {
-		close(rec.news)
-		rec.news = nil
-	}
 }
 
 // trim forgets the oldest requests until the rest fits. The caller holds mu.
@@ -125,24 +112,7 @@ func (rec *recorder) requests() []Request {
 // is called at each change: a request arrived, a piece of a body, the end of an answer,
 // a client that left. When ctx ends first, Await returns its error with what was there.
 func (s *Server) Await(ctx context.Context, ok func([]Request) bool) ([]Request, error) {
-	rec := &s.recorder
-	for {
-		rec.mu.Lock()
-		requests := rec.requests()
-		if rec.news == nil {
-			rec.news = make(chan struct{})
-		}
-		news := rec.news
-		rec.mu.Unlock()
-		if ok(requests) {
-			return requests, nil
-		}
-		select {
-		case <-news:
-		case <-ctx.Done():
-			return requests, ctx.Err()
-		}
-	}
+	return await(ctx, &s.recorder.news, s.recorder.requests, ok)
 }
 
 // Arrived holds when n requests have arrived.

@@ -24,13 +24,7 @@ func (c *call) refusal() reply {
 	case s.Status == http.StatusBadGateway:
 		rep = bytesReply(s.Status, "text/html", []byte(badGatewayPage))
 	default:
-		f := scripted(s.Status)
-		if s.Code != "" {
-			f.code, f.name = s.Code, s.Code
-		}
-		if s.Code == "insufficient_quota" {
-			f.kind, f.message = s.Code, "You have spent your quota. Waiting does not help."
-		}
+		f := s.fault(s.Status)
 		if c.errors.isGoogle() {
 			f.retryAfter = s.RetryAfter
 		}
@@ -58,4 +52,16 @@ func (c *call) refusal() reply {
 		}
 	}
 	return rep
+}
+
+// fault returns the fault of a status, under the name that s has for it.
+func (s *Script) fault(status int) *fault {
+	f := scripted(status)
+	if s.Code != "" {
+		f.code, f.name = s.Code, s.Code
+	}
+	if s.Code == "insufficient_quota" {
+		f.kind, f.message = s.Code, "You have spent your quota. Waiting does not help."
+	}
+	return f
 }

@@ -17,7 +17,7 @@ type event struct {
 }
 
 // reply is an answer before it takes the form that a script gives it: a stream of
-// events, or else a body of size bytes.
+// events, or else a body of size bytes, or an upgrade.
 type reply struct {
 	status  int
 	header  http.Header
@@ -25,6 +25,7 @@ type reply struct {
 	framing framing // of the events
 	body    io.Reader
 	size    int64
+	upgrade func(http.ResponseWriter) error // answers instead, and returns when its connection is over
 }
 
 func bytesReply(status int, contentType string, body []byte) reply {

@@ -22,6 +22,7 @@ type responseRequest struct {
 	previous     string
 	store        bool
 	background   bool
+	warmUp       bool // nothing is to be generated
 }
 
 // inputItem is an item of the input.
@@ -53,6 +54,9 @@ func parseResponse(body []byte) (*responseRequest, error) {
 		Type string `json:"type"`
 		tool
 	}
+	var cache struct {
+		Prewarm bool `json:"prewarm"`
+	}
 	choice, choiceErr := f.toolChoice()
 	err = errors.Join(
 		f.read("instructions", &instructions),
@@ -63,6 +67,7 @@ func parseResponse(body []byte) (*responseRequest, error) {
 		f.read("previous_response_id", &req.previous),
 		f.read("store", &req.store),
 		f.read("background", &req.background),
+		f.read("prompt_cache_options", &cache),
 		req.readInput(digestOf("input", body)),
 	)
 	switch {
@@ -73,7 +78,7 @@ func parseResponse(body []byte) (*responseRequest, error) {
 	case req.background && !req.store:
 		return nil, badRequest("invalid_value", "background", "A background response must be stored.")
 	}
-	p.choice = choice
+	p.choice, req.warmUp = choice, cache.Prewarm
 	req.instructions = CountTokens(instructions.text)
 	p.tokens += req.instructions
 	for _, t := range tools {
@@ -89,7 +94,7 @@ func (r *responseRequest) requireInput() error {
 	switch {
 	case r.model == "":
 		return missing("model")
-	case len(r.items) > 0 || r.previous != "":
+	case len(r.items) > 0 || r.previous != "" || r.warmUp:
 		return nil
 	default:
 		return missing("input")

@@ -20,7 +20,7 @@ type responseObject struct {
 	MaxOutputTokens    json.RawMessage    `json:"max_output_tokens"`
 	MaxToolCalls       json.RawMessage    `json:"max_tool_calls"`
 	Model              string             `json:"model"`
-	Output             []any              `json:"output"`
+	Output             []any              `json:"output,omitzero"` // nil is left out
 	ParallelToolCalls  bool               `json:"parallel_tool_calls"`
 	PresencePenalty    json.RawMessage    `json:"presence_penalty"`
 	PreviousResponseID *string            `json:"previous_response_id"`
@@ -84,6 +84,18 @@ type response struct {
 	model   string
 	tokens  int64 // of the prompt, the conversation before it included
 	answer  generation
+	watcher watcher // nil: nobody interferes
+	alias   string  // the id; empty: that of the digest
+	stopped string  // why the answer was broken off before its end; empty: it was not
+}
+
+// watcher interferes with a response while its events are made.
+type watcher interface {
+	// stops returns why the answer shall end here; empty: it goes on. asks says that it
+	// is about to call tools.
+	stops(asks bool) (reason string, discard bool)
+	// seal is told that the terminal event comes next: nothing changes any more.
+	seal()
 }
 
 // createResponse answers POST /responses.
@@ -106,9 +118,10 @@ func (s *Server) createResponse(c *call) (reply, error) {
 	r := &response{
 		request: req, script: c.script, digest: c.digest, model: model,
 		tokens: before.tokens + req.prompt.tokens,
-		answer: c.script.generate(&req.prompt),
+		answer: req.generate(&c.script),
 	}
-	stored := s.responses.put(r, before)
+	stored := after(r, before)
+	s.responses.put(stored)
 	switch {
 	case req.stream:
 		return streamReply(r.events()), nil
@@ -119,7 +132,20 @@ func (s *Server) createResponse(c *call) (reply, error) {
 	}
 }
 
-func (r *response) id() string { return r.digest.id("resp_", 0) }
+// generate answers r as the rules of the package and s want it.
+func (r *responseRequest) generate(s *Script) generation {
+	if r.warmUp {
+		return generation{}
+	}
+	return s.generate(&r.prompt)
+}
+
+func (r *response) id() string {
+	if r.alias != "" {
+		return r.alias
+	}
+	return r.digest.id("resp_", 0)
+}
 
 // end returns the status with which r ends.
 func (r *response) end() string {
@@ -173,9 +199,10 @@ func (r *response) object(status string) responseObject {
 	case "completed":
 		o.CompletedAt = new(r.digest.time() + 1)
 	case "incomplete":
-		o.IncompleteDetails = &incompleteDetails{"max_output_tokens"}
+		o.IncompleteDetails = &incompleteDetails{r.reason()}
 	case "failed":
-		o.Error = &responseError{"server_error", scripted(http.StatusInternalServerError).message}
+		f := r.script.fault(http.StatusInternalServerError)
+		o.Error = &responseError{f.code, f.message}
 	default:
 		return o // no end yet, or cancelled: neither output nor usage
 	}
@@ -186,8 +213,54 @@ func (r *response) object(status string) responseObject {
 	return o
 }
 
+// reason returns why an incomplete response is that.
+func (r *response) reason() string {
+	if r.stopped != "" {
+		return r.stopped
+	}
+	return "max_output_tokens"
+}
+
 func (r *response) usage() Usage {
-	return r.script.usage(r.tokens, []generation{r.answer})
+	return r.request.usage(&r.script, r.tokens, r.answer)
+}
+
+// usage returns what r and its answer consumed, of a prompt of so many tokens. What is
+// only warmed up is written to the cache.
+func (r *responseRequest) usage(s *Script, tokens int64, answer generation) Usage {
+	if r.warmUp {
+		return s.total(Usage{Prompt: tokens, CacheWrite: cached(tokens)}, nil)
+	}
+	return s.usage(tokens, []generation{answer})
+}
+
+// breakOff ends r's text for reason after n deltas. The message is left out where it is
+// to be discarded, or empty.
+func (r *response) breakOff(reason string, n int, discard bool) {
+	r.stopped, r.answer.stopped = reason, true
+	r.answer.tokens = r.answer.reasoning + int64(n) // each delta is one word
+	r.answer.deltas = r.answer.deltas[:n]
+	if discard {
+		r.answer.deltas = nil
+	}
+}
+
+// breakOffCalls ends r for reason after n calls.
+func (r *response) breakOffCalls(reason string, n int) {
+	r.stopped, r.answer.stopped = reason, true
+	r.answer.calls = r.answer.calls[:n]
+	r.answer.tokens = r.answer.reasoning
+	for _, c := range r.answer.calls {
+		r.answer.tokens += c.tokens()
+	}
+}
+
+// stops asks the watcher of r.
+func (r *response) stops(asks bool) (reason string, discard bool) {
+	if r.watcher == nil {
+		return "", false
+	}
+	return r.watcher.stops(asks)
 }
 
 // tools repeats the tools of the request, functions with all their members.

@@ -43,17 +43,22 @@ func (st *responseStore) before(req *responseRequest) (conversation, error) {
 		}
 		before = stored.context
 	}
-	known := slices.Concat(before.calls, req.calls)
-	for _, id := range req.outputs {
-		if !slices.Contains(known, id) {
-			return before, badRequest("", "input", "No tool call found for function call output with call_id %s.", id)
-		}
-	}
-	return before, nil
+	return before, before.admits(req)
 }
 
-// put keeps r, if it is to be stored.
-func (st *responseStore) put(r *response, before conversation) *storedResponse {
+// admits checks that what req answers are calls of c, or its own.
+func (c *conversation) admits(req *responseRequest) error {
+	known := slices.Concat(c.calls, req.calls)
+	for _, id := range req.outputs {
+		if !slices.Contains(known, id) {
+			return badRequest("", "input", "No tool call found for function call output with call_id %s.", id)
+		}
+	}
+	return nil
+}
+
+// after returns r, which is complete, as it will be continued.
+func after(r *response, before conversation) *storedResponse {
 	stored := &storedResponse{response: r, status: r.end()}
 	if r.request.background && !r.request.stream {
 		stored.status = "queued"
@@ -65,17 +70,21 @@ func (st *responseStore) put(r *response, before conversation) *storedResponse {
 	for j := range r.answer.calls {
 		stored.context.calls = append(stored.context.calls, r.callItem(j, false).CallID)
 	}
-	if !r.request.store {
-		return stored
+	return stored
+}
+
+// put keeps stored, if it is to be stored.
+func (st *responseStore) put(stored *storedResponse) {
+	if !stored.request.store {
+		return
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.responses = slices.DeleteFunc(st.responses, func(old *storedResponse) bool { return old.id() == r.id() })
+	st.responses = slices.DeleteFunc(st.responses, func(old *storedResponse) bool { return old.id() == stored.id() })
 	st.responses = append(st.responses, stored)
 	if len(st.responses) > maxStoredResponses {
 		st.responses = slices.Delete(st.responses, 0, 1)
 	}
-	return stored
 }
 
 // get returns a copy of the response that is called id.

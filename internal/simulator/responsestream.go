@@ -16,6 +16,7 @@ type eventHead struct {
 type lifecycleEvent struct {
 	eventHead
 	Response responseObject `json:"response"`
+	Usage    *responseUsage `json:"usage,omitempty"` // where a script wants it
 }
 
 type itemEvent struct {
@@ -92,7 +93,7 @@ func (st *responseStream) send(head eventHead, e any) {
 
 func (st *responseStream) lifecycle(kind string, o responseObject) {
 	h := st.head(kind)
-	st.send(h, lifecycleEvent{h, o})
+	st.send(h, lifecycleEvent{eventHead: h, Response: o})
 }
 
 func (st *responseStream) item(kind string, index int, item any) {
@@ -118,6 +119,9 @@ func (r *response) events() iter.Seq[event] {
 			st.send(h, h)
 		}
 		r.outputEvents(st)
+		if r.watcher != nil && !st.stopped {
+			r.watcher.seal()
+		}
 		r.terminal(st)
 		if r.script.Done && !st.stopped {
 			yield(event{data: []byte("[DONE]")})
@@ -133,7 +137,19 @@ func (r *response) terminal(st *responseStream) {
 		h := st.head("error")
 		st.send(h, errorEvent{h, new("server_error"), scripted(http.StatusInternalServerError).message, nil})
 	default:
-		st.lifecycle("response."+r.end(), r.object(r.end()))
+		h := st.head("response." + r.end())
+		e := lifecycleEvent{eventHead: h, Response: r.object(r.end())}
+		if r.script.Report == ReportTop {
+			e.Usage, e.Response.Usage = e.Response.Usage, nil
+		}
+		if r.script.NoOutput {
+			e.Response.Output = nil
+		}
+		st.send(h, e)
+		if r.script.Again {
+			e.eventHead = st.head("response.done")
+			st.send(e.eventHead, e)
+		}
 	}
 }
 
@@ -150,6 +166,10 @@ func (r *response) outputEvents(st *responseStream) {
 		index++
 	}
 	for j := range r.answer.calls {
+		if reason, _ := r.stops(true); reason != "" {
+			r.breakOffCalls(reason, j)
+			return
+		}
 		r.callEvents(st, index, j)
 		index++
 	}
@@ -163,9 +183,17 @@ func (r *response) messageEvents(st *responseStream, index int) {
 	st.item("response.output_item.added", index, item)
 	h := st.head("response.content_part.added")
 	st.send(h, partEvent{h, at, newTextPart("")})
-	for _, text := range r.answer.deltas {
+	for i, text := range r.answer.deltas {
 		if st.stopped {
 			return
+		}
+		if reason, discard := r.stops(false); reason != "" {
+			discard = discard || i == 0
+			r.breakOff(reason, i, discard)
+			if discard {
+				return
+			}
+			break
 		}
 		h = st.head("response.output_text.delta")
 		st.send(h, textDelta{h, at, text, none})

@@ -56,6 +56,7 @@ func openAIRoutes() []route {
 		{"/chat/completions", http.MethodPost, false, (*Server).chat},
 		{"/completions", http.MethodPost, false, (*Server).completions},
 		{"/responses", http.MethodPost, false, (*Server).createResponse},
+		{"/responses", http.MethodGet, false, (*Server).openSocket},
 		{"/responses/input_tokens", http.MethodPost, false, (*Server).countInput},
 		{"/responses/compact", http.MethodPost, false, (*Server).compact},
 		{"/responses/{id}", http.MethodGet, false, (*Server).retrieveResponse},

@@ -14,7 +14,7 @@ type Script struct {
 
 	// A refusal in place of the answer.
 	Status       int    // an error of this status; 502 comes as HTML
-	Code         string // replaces error.code, or the name of the error; insufficient_quota is also the type
+	Code         string // replaces error.code, or the name of the error, that of a failed response too; insufficient_quota is also the type
 	RetryAfter   string // header retry-after; of Google's APIs RetryInfo in the body
 	RetryAfterMS string // header retry-after-ms
 	ShouldRetry  string // header x-should-retry
@@ -40,6 +40,8 @@ type Script struct {
 	Counts    Counts // replaces counts of the usage
 	NoDone    bool   // a Chat Completions or Completions stream without [DONE]
 	Done      bool   // a Responses stream with [DONE]
+	NoOutput  bool   // the terminal event of Responses without output
+	Again     bool   // after the terminal event of Responses, response.done with the same response
 	KeepAlive bool   // a keepalive event in a Responses stream
 	JSONBytes int64  // a JSON answer grows to exactly so many bytes by a first member "padding"
 
@@ -55,7 +57,26 @@ type Script struct {
 	Cookies    bool   // two Set-Cookie fields
 	HopByHop   bool   // Connection and fields that must not be forwarded
 
+	WebSocket WebSocketScript // what else happens to a turn on a WebSocket
+
 	BadChecksum *int // the frame of AWS's event stream after so many others has a wrong CRC
+}
+
+// WebSocketScript is what can happen to a turn on a WebSocket alone. Of the rest of its
+// [Script], the gates, Status with Code and the header fields, CutBytes, CutEvents,
+// Unfinished, Events, HugeEvent, Ending, Report, Counts, Done, KeepAlive and PieceBytes
+// (as fragments) concern it too. CutEvents is where the turn breaks off; what comes there
+// is the error of Status, or a close frame, or nothing but the end of the connection.
+type WebSocketScript struct {
+	Close       int    // a close frame with this code; without CutEvents, before the first event
+	CloseReason string // of the close frame, at most 123 bytes
+	Binary      *int   // the event after so many others comes as a binary message
+	Garbage     *int   // a message that is not JSON, after so many events
+	Meta        bool   // events that are not about the response: before it, in it, after it
+	FlatError   bool   // errors in the shape they have in server-sent events
+	NoStreamID  bool   // errors do not name their lane
+	NoSuccessor bool   // a steered response has no successor: response.steer.failed
+	SameID      bool   // the response has the id of the connection's first
 }
 
 // Ending is how a generation ends.
@@ -83,6 +104,7 @@ const (
 	ReportEvery              // on every chunk, growing
 	ReportNullChoices        // on a chunk of its own whose choices are null
 	ReportStart              // message_delta states the output alone
+	ReportTop                // on the terminal event of Responses, beside the response instead of in it
 )
 
 // Counts replaces counts of a usage; nil leaves a count as the rules have it.

@@ -20,6 +20,9 @@ func (c *call) send(w http.ResponseWriter, rep reply) error {
 	if err := s.BeforeHeader.pass(c.Context(), 0); err != nil {
 		return err
 	}
+	if rep.upgrade != nil {
+		return rep.upgrade(w)
+	}
 	if s.JSONBytes > 0 {
 		rep.pad(s.JSONBytes)
 	}
@@ -55,10 +58,7 @@ func (c *call) setHeader(h http.Header, rep reply) {
 	for name, values := range rep.header {
 		h[name] = values
 	}
-	if s.Cookies {
-		h.Add("Set-Cookie", "__cf_bm=simulated; Path=/; HttpOnly; Secure")
-		h.Add("Set-Cookie", "_cfuvid=simulated; Path=/; HttpOnly; Secure")
-	}
+	s.setCookies(h)
 	if s.HopByHop {
 		h.Set("Connection", "keep-alive, X-Sim-Hop")
 		h.Set("X-Sim-Hop", "must not travel on")
@@ -75,6 +75,14 @@ func (c *call) setHeader(h http.Header, rep reply) {
 	}
 	if rep.events == nil && !s.Gzip && !s.Trailers && !s.CloseDelimited {
 		h.Set("Content-Length", strconv.FormatInt(rep.size, 10))
+	}
+}
+
+// setCookies adds two cookies to h, if they are wanted.
+func (s *Script) setCookies(h http.Header) {
+	if s.Cookies {
+		h.Add("Set-Cookie", "__cf_bm=simulated; Path=/; HttpOnly; Secure")
+		h.Add("Set-Cookie", "_cfuvid=simulated; Path=/; HttpOnly; Secure")
 	}
 }
 

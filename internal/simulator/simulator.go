@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"time"
 )
 
 // Options says what a [Server] is like. The zero value takes any key, serves
@@ -30,11 +31,30 @@ type Options struct {
 	// it. It is called by many goroutines at once. Nil: only the header counts.
 	Script func(*http.Request) Script
 
-	MaxBody   int64 // of a JSON request, in bytes; 0 means 64 MiB
-	MaxUpload int64 // of an upload, in bytes; 0 means 1 GiB
+	// Manner is whose WebSocket mode the paths of OpenAI have; Azure's have Azure's.
+	Manner Manner
+	// TurnScript says how a turn on a WebSocket misbehaves; the words of metadata.simulate
+	// in its response.create add to it. frame is the message, of an automatic successor the
+	// one that would have made it; turn counts the connection's, from 1. It is called by
+	// many goroutines at once. Nil: turns misbehave as the handshake's script has it, which
+	// otherwise concerns the handshake alone.
+	TurnScript func(frame []byte, turn int) Script
+	// StrictWebSocket refuses turns that have stream, stream_options or background, which
+	// nobody may send; without it, only background: true is refused.
+	StrictWebSocket bool
+	// Lifetime is when a WebSocket is closed, whatever goes on; 0 means that of the Manner.
+	Lifetime time.Duration
+	// PingEvery is how often a WebSocket is pinged, and how long a pong may take. 0: never.
+	PingEvery time.Duration
+	// Deflate accepts permessage-deflate where a client offers it.
+	Deflate bool
 
-	KeepRequests int   // how many requests are remembered; 0 means 1024
-	KeepBytes    int64 // how many bytes of all their bodies, at most a quarter for one; 0 means 64 MiB
+	MaxBody    int64 // of a JSON request, in bytes; 0 means 64 MiB
+	MaxUpload  int64 // of an upload, in bytes; 0 means 1 GiB
+	MaxMessage int64 // on a WebSocket, in bytes, after decompression; 0 means 64 MiB
+
+	KeepRequests int   // how many requests are remembered, and WebSockets, and of each messages and turns; 0 means 1024
+	KeepBytes    int64 // how many bytes of all bodies, and of all messages, at most a quarter for one; 0 means 64 MiB
 }
 
 // Server is the simulated provider. Any number of goroutines may use it.
@@ -45,6 +65,7 @@ type Server struct {
 	recorder  recorder
 	responses responseStore
 	files     fileStore
+	sockets   sockets
 }
 
 // New returns a provider that is like o.
@@ -54,6 +75,9 @@ func New(o Options) *Server {
 	}
 	if o.MaxUpload == 0 {
 		o.MaxUpload = 1 << 30
+	}
+	if o.MaxMessage == 0 {
+		o.MaxMessage = 64 << 20
 	}
 	if o.KeepRequests == 0 {
 		o.KeepRequests = 1024
@@ -69,6 +93,7 @@ func New(o Options) *Server {
 		s.basePaths = []string{"/v1", "/openai/v1", "/api/v1", "/inference/v1", ""}
 	}
 	s.recorder.keep, s.recorder.keepBytes = o.KeepRequests, o.KeepBytes
+	s.sockets.keep, s.sockets.keepBytes = o.KeepRequests, o.KeepBytes
 	return s
 }
 
@@ -201,5 +226,8 @@ func bodyError(err error) error {
 // than KeepRequests or KeepBytes the oldest are forgotten.
 func (s *Server) Requests() []Request { return s.recorder.snapshot() }
 
-// Reset forgets all requests, those in progress included.
-func (s *Server) Reset() { s.recorder.reset() }
+// Reset forgets all requests and WebSockets, those in progress included.
+func (s *Server) Reset() {
+	s.recorder.reset()
+	s.sockets.reset()
+}

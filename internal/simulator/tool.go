@@ -19,6 +19,8 @@ type toolCall struct {
 	name, arguments string
 }
 
+func (c *toolCall) tokens() int64 { return 1 + CountTokens(c.arguments) }
+
 // calls returns the calls with which p is answered; none if a text will do.
 func (p *prompt) calls() []toolCall {
 	if len(p.tools) == 0 || p.choice == "none" {
