@@ -24,7 +24,7 @@ func (e *run) attempt(ctx context.Context, x *Exchange) (*Reply, error) {
 		cancel(errClosed)
 		return nil, err
 	}
-	reply, err := e.send(ctx, t)
+	reply, err := e.forward(ctx, t)
 	wanted := e.tries.end(t, reply, err)
 	if err == nil && !wanted {
 		_ = reply.Stream.Close()
@@ -130,7 +130,7 @@ func rejected(resp *http.Response, byBody func([]byte) bool, cancel context.Canc
 	}
 	const patience = 30 * time.Second
 	defer time.AfterFunc(patience, func() { cancel(errTooSlow) }).Stop()
-	head, err := io.ReadAll(io.LimitReader(resp.Body, 64*kib))
+	head, err := readHead(resp.Body)
 	rest := io.Reader(resp.Body)
 	if err != nil {
 		rest = failing{err}
@@ -141,6 +141,9 @@ func rejected(resp *http.Response, byBody func([]byte) bool, cancel context.Canc
 	}{io.MultiReader(bytes.NewReader(head), rest), resp.Body}
 	return byBody(head)
 }
+
+// readHead reads the beginning of an answer's body.
+func readHead(body io.Reader) ([]byte, error) { return io.ReadAll(io.LimitReader(body, 64*kib)) }
 
 // failing is the rest of a body that broke off.
 type failing struct{ err error }
@@ -188,7 +191,7 @@ func (x *Exchange) edits(askUsage bool) (edits []wire.Edit, asked bool) {
 	edits = slices.Clone(x.Edits)
 	switch {
 	case x.bare:
-		edits = append(edits, x.Body.withoutRouting()...)
+		edits = append(edits, x.Body.without(memberModel, memberModelID, memberStream)...) // they only routed
 	case x.Route.Model == "" || x.Route.Model == x.Meta.Model:
 	case x.Operation.ModelAt.Found():
 		edits = append(edits, x.modelTwins()...)
@@ -241,6 +244,9 @@ func (e *run) begin(ctx context.Context, x *Exchange) error {
 		return nil
 	}
 	intent := describe(x)
+	if t := e.turn; t != nil {
+		intent.ConnectionID, intent.Lane = t.s.id, t.lane.name
+	}
 	if err := e.a.recorder.Begin(ctx, &intent); err != nil {
 		e.tries.undo()
 		e.a.log().Error("the recorder refused an intent", "id", x.ID, "error", err)

@@ -3,7 +3,9 @@ package llmproxy
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -25,12 +27,19 @@ type AutoRouter struct {
 	limits       Limits
 	logger       *slog.Logger
 	decoders     map[string]Decoder
+	upgrader     WSUpgrader
+	dialer       WSDialer
+	origins      []string
+	onTurn       WSBillingCallback
 
-	mu      sync.Mutex        // guards the following
-	running map[*run]struct{} // the exchanges
-	down    bool              // Shutdown has been called
-	closed  bool              // the running exchanges must end
-	idle    chan struct{}     // closed when down and nothing is running
+	mu       sync.Mutex            // guards the following
+	running  map[*run]struct{}     // the exchanges
+	sessions map[*session]struct{} // the WebSockets
+	perKey   map[string]int        // sessions by gateway key
+	down     bool                  // Shutdown has been called
+	closed   bool                  // the running exchanges must end
+	idle     chan struct{}         // closed when down and nothing is running
+	over     bool                  // idle is closed
 }
 
 // NewAutoRouter returns a router.
@@ -38,6 +47,7 @@ func NewAutoRouter(opts ...Option) *AutoRouter {
 	a := &AutoRouter{
 		registry: NewRegistry(), metering: true, limits: Limits{}.withDefaults(),
 		decoders: map[string]Decoder{}, running: map[*run]struct{}{}, idle: make(chan struct{}),
+		sessions: map[*session]struct{}{}, perKey: map[string]int{},
 	}
 	for _, o := range opts {
 		o(a)
@@ -63,6 +73,10 @@ func (a *AutoRouter) serve(w http.ResponseWriter, r *http.Request, fixed Provide
 		w.Header()[headerRequestID] = []string{newID(time.Now())}
 		newResponseSink(w, r, a.limits.ClientIdleTimeout).leaveBody()
 		_, _ = w.Write([]byte("{\"object\":\"gateway\",\"name\":\"llmproxy\"}\n"))
+		return
+	}
+	if a.upgrader != nil && upgrade(r.Header) {
+		a.serveWebSocket(w, r, fixed)
 		return
 	}
 	s := newResponseSink(w, r, a.limits.ClientIdleTimeout)
@@ -146,12 +160,25 @@ func (a *AutoRouter) enter(e *run) *Error {
 	return nil
 }
 
+// enterUnasked counts in an exchange that cannot be refused.
+func (a *AutoRouter) enterUnasked(e *run) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.running[e] = struct{}{}
+}
+
 // leave counts an exchange out.
 func (a *AutoRouter) leave(e *run) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.running, e)
-	if a.down && len(a.running) == 0 {
+	a.settled()
+}
+
+// settled tells Shutdown when nothing runs any more; a.mu is held.
+func (a *AutoRouter) settled() {
+	if a.down && !a.over && len(a.running) == 0 && len(a.sessions) == 0 {
+		a.over = true
 		close(a.idle)
 	}
 }
@@ -166,30 +193,34 @@ func (a *AutoRouter) watch(e *run, stop func()) {
 	}
 }
 
-// close ends the running exchanges.
+// close ends the running exchanges, and the WebSockets.
 func (a *AutoRouter) close() {
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	a.closed = true
 	for e := range a.running {
 		if e.stop != nil {
 			e.stop()
 		}
 	}
+	open := slices.Collect(maps.Keys(a.sessions))
+	a.mu.Unlock()
+	for _, s := range open {
+		s.interruptAll(errShutdown)
+	}
 }
 
-// Shutdown refuses new exchanges with a 503 and waits for the running ones. When ctx
-// ends first, it ends them, and returns ctx's error once they are settled. It may be
+// Shutdown refuses new exchanges with a 503 and waits for the running ones; WebSockets are
+// closed with 1001 once no turn runs on them. When ctx ends first, it ends them, and returns ctx's error once they are settled. It may be
 // called more than once.
 func (a *AutoRouter) Shutdown(ctx context.Context) error {
 	a.mu.Lock()
-	if !a.down {
-		a.down = true
-		if len(a.running) == 0 {
-			close(a.idle)
-		}
-	}
+	a.down = true
+	a.settled()
+	open := slices.Collect(maps.Keys(a.sessions))
 	a.mu.Unlock()
+	for _, s := range open {
+		s.closeAfterTurns(closing{code: WSCloseGoingAway})
+	}
 	select {
 	case <-a.idle:
 		return nil

@@ -138,12 +138,12 @@ func (b *Body) metadata() (m BodyMetadata, err *Error) {
 	return m, nil
 }
 
-// withoutRouting returns the edits that remove the members that only routed, with their
-// names. A member that begins the object takes the comma after it along, any other the
-// one before it, so that what remains is an object whichever of them are neighbours.
-func (b *Body) withoutRouting() (edits []wire.Edit) {
+// without returns the edits that remove members, with their names. A member that begins
+// the object takes the comma after it along, any other the one before it, so that what
+// remains is an object whichever of them are neighbours.
+func (b *Body) without(members ...member) (edits []wire.Edit) {
 	var spans []wire.Span
-	for _, m := range [...]member{memberModel, memberModelID, memberStream} {
+	for _, m := range members {
 		if b.has(m) {
 			spans = append(spans, b.spans[m])
 		}

@@ -63,7 +63,7 @@ func TestWithoutRouting(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := string(wire.Splice(b.bytes, b.withoutRouting()...)); got != tt.want {
+		if got := string(wire.Splice(b.bytes, b.without(memberModel, memberModelID, memberStream)...)); got != tt.want {
 			t.Errorf("%s: got %s, want %s", tt.in, got, tt.want)
 		}
 	}

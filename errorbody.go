@@ -26,7 +26,7 @@ func writeError(w http.ResponseWriter, api APIType, e *Error) {
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Content-Type-Options", "nosniff")
 	if e.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
+		h.Set("Retry-After", retryAfter(e.RetryAfter))
 	}
 	if e.NoRetry {
 		h.Set("X-Should-Retry", "false")
@@ -42,6 +42,9 @@ func writeError(w http.ResponseWriter, api APIType, e *Error) {
 	w.WriteHeader(e.Status)
 	_, _ = w.Write(body)
 }
+
+// retryAfter spells a pause in whole seconds, rounded up.
+func retryAfter(d time.Duration) string { return strconv.Itoa(int(math.Ceil(d.Seconds()))) }
 
 // errorBody encodes e as the providers of api do.
 func errorBody(api APIType, e *Error) []byte {
@@ -106,6 +109,8 @@ func (t *tap) farewell(e *Error, midEvent, crlf bool) []byte {
 			{Name: ":exception-type", Value: "internalServerException"},
 			{Name: ":content-type", Value: "application/json"},
 		}, errorBody(t.api, e))
+	case *messages:
+		return appendErrorEvent(nil, e, framer.lane)
 	}
 	return nil
 }

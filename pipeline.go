@@ -26,6 +26,10 @@ type run struct {
 
 	bodySeen bool // the request's body has been read, or is somebody's to read
 
+	// forward makes one call of a provider: send, or that of a turn.
+	forward func(ctx context.Context, t *try) (*Reply, error)
+	turn    *turn // nil: not on a WebSocket
+
 	tries   tries
 	rec     Record
 	reply   *Reply // what the interceptors gave back
@@ -41,6 +45,7 @@ type run struct {
 func (a *AutoRouter) do(client context.Context, r *http.Request, s sink, fixed Provider) (e *run, err *Error) {
 	now := time.Now()
 	e = &run{a: a, r: r, client: client, sink: s}
+	e.forward = e.send
 	e.x = &Exchange{
 		ID: newID(now), Start: now, Method: r.Method, Header: r.Header, RawQuery: r.URL.RawQuery,
 		Transport: TransportHTTP, Caller: callerOf(client), length: -1,
@@ -101,23 +106,33 @@ func (e *run) exchange() *Error {
 	defer e.follow(ctx, cancel)()
 	defer e.tries.discard()
 
+	reply, failure := e.roundTrips(ctx)
+	if failure != nil {
+		return failure
+	}
+	e.reply = reply
+	defer reply.Stream.Close()
+	return e.relay()
+}
+
+// roundTrips sends the exchange through the interceptors. An exchange that ends there has
+// been settled.
+func (e *run) roundTrips(ctx context.Context) (*Reply, *Error) {
 	reply, err := chain(e.a.interceptors, e.attempt)(ctx, e.x)
 	e.tries.close()
 	e.releaseBody()
 	if err == nil && (reply == nil || reply.Stream == nil || reply.StatusCode < 200 || reply.StatusCode > 999) {
 		err = internalError(errors.New("an interceptor returned neither an error nor a reply with a status and a stream"))
 	}
-	if err != nil {
-		failure := asError(err)
-		if failure.Status == statusClientGone && failure.cause == nil {
-			failure = e.clientGone()
-		}
-		e.settle(ending{failure: failure, refused: !e.tries.begun, gone: failure.Status == statusClientGone})
-		return failure
+	if err == nil {
+		return reply, nil
 	}
-	e.reply = reply
-	defer reply.Stream.Close()
-	return e.relay()
+	failure := asError(err)
+	if failure.Status == statusClientGone && failure.cause == nil {
+		failure = e.clientGone()
+	}
+	e.settle(ending{failure: failure, refused: !e.tries.begun, gone: failure.Status == statusClientGone})
+	return nil, failure
 }
 
 // releaseBody lets go of the request's body. It may be called more than once.

@@ -43,6 +43,9 @@ func (e *run) settle(end ending) {
 	r.Duration = time.Since(e.x.Start)
 	r.Attempts, r.ProviderRequestID = e.tries.list, e.tries.requestID
 	e.judge(end)
+	if e.turn != nil {
+		r.ConnectionID, r.Lane, r.Transport = e.turn.s.id, e.turn.lane.name, TransportWebSocket
+	}
 	e.bill()
 	if e.a.recorder == nil {
 		return
@@ -170,6 +173,16 @@ func (e *run) bill() {
 	b := &e.billed
 	r.Cost, r.CostKnown, r.CostState = b.Cost, b.CostKnown, b.State
 	r.ListCost, r.ListCostKnown, r.PriceVersion = b.ListCost, b.ListCostKnown, b.PriceVersion
+	if t := e.turn; t != nil && e.tries.begun {
+		defer t.s.number(r)()
+		if e.a.onTurn != nil {
+			billing := b
+			if !b.CostKnown {
+				billing = nil
+			}
+			e.a.onTurn(r.Turn, e.metadata(), billing)
+		}
+	}
 	if e.a.onBilling != nil {
 		e.a.onBilling(r, b)
 	}
