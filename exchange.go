@@ -4,7 +4,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/llmproxy/llmproxy/wire"
@@ -43,6 +45,8 @@ type Exchange struct {
 	// Tags are the labels the client gave with X-Gateway-Tags, and the caller's own.
 	Tags map[string]string
 
+	settled *settledHooks // shared by all clones
+
 	bare   bool      // the API has no members model and stream: they only routed
 	upload io.Reader // an opaque body; nil where there is none
 	length int64     // of upload; -1 when unknown
@@ -59,6 +63,37 @@ type Route struct {
 func (x *Exchange) Clone() *Exchange {
 	c := *x
 	return &c
+}
+
+// OnSettled has f told of the exchange's record once it is final: after the last byte of
+// the answer has been read and before the client can have it, whatever the end. f must not
+// keep or change r, and the answer waits for it.
+//
+// On a WebSocket it is told as well of each response that goes on from this one by itself
+// (a steered one's successor), with the record of that, which has an ID of its own.
+func (x *Exchange) OnSettled(f func(r *Record)) {
+	if x.settled == nil {
+		x.settled = &settledHooks{}
+	}
+	x.settled.mu.Lock()
+	defer x.settled.mu.Unlock()
+	x.settled.list = append(x.settled.list, f)
+}
+
+// settledHooks are the functions that wait for an exchange's record.
+type settledHooks struct {
+	mu   sync.Mutex // guards list
+	list []func(*Record)
+}
+
+// call tells all of r, the last that asked first, like deferred calls.
+func (h *settledHooks) call(r *Record) {
+	h.mu.Lock()
+	list := h.list[:len(h.list):len(h.list)]
+	h.mu.Unlock()
+	for _, f := range slices.Backward(list) {
+		f(r)
+	}
 }
 
 // UpstreamModel returns the model the exchange asks its provider for.

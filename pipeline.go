@@ -38,6 +38,7 @@ type run struct {
 	settled bool
 	meta    ResponseMetadata // as settled
 	billed  BillingResult    // likewise
+	hooks   settledHooks
 }
 
 // do runs one exchange. On an error nothing has been written to s when s.begun() is
@@ -48,7 +49,7 @@ func (a *AutoRouter) do(client context.Context, r *http.Request, s sink, fixed P
 	e.forward = e.send
 	e.x = &Exchange{
 		ID: newID(now), Start: now, Method: r.Method, Header: r.Header, RawQuery: r.URL.RawQuery,
-		Transport: TransportHTTP, Caller: callerOf(client), length: -1,
+		Transport: TransportHTTP, Caller: callerOf(client), length: -1, settled: &e.hooks,
 	}
 	s.header()[headerRequestID] = []string{e.x.ID}
 	defer func() {

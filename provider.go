@@ -1,8 +1,10 @@
 package llmproxy
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/llmproxy/llmproxy/wire"
@@ -152,9 +154,13 @@ type BaseProvider struct {
 	Options  Settings
 	URLs     URLResolver     // usually a BaseURL
 	Enricher RequestEnricher // nil adds nothing
+	Socket   *WebSocketMode  // nil: it has no WebSocket mode
 }
 
-var _ Provider = (*BaseProvider)(nil)
+var (
+	_ Provider                 = (*BaseProvider)(nil)
+	_ WebSocketCapableProvider = (*BaseProvider)(nil)
+)
 
 // Name returns p.ID.
 func (p *BaseProvider) Name() string { return p.ID }
@@ -181,3 +187,25 @@ func (p *BaseProvider) Enrich(r *http.Request, x *Exchange) error {
 
 // Settings returns p.Options.
 func (p *BaseProvider) Settings() Settings { return p.Options }
+
+// WebSocketURL returns what p.URLs resolves x to, with ws for http; [ErrNoWebSocket]
+// without p.Socket.
+func (p *BaseProvider) WebSocketURL(x *Exchange) (*url.URL, error) {
+	if p.Socket == nil {
+		return nil, fmt.Errorf("provider %s: %w", p.ID, ErrNoWebSocket)
+	}
+	u, err := p.URLs.Resolve(x)
+	if err != nil {
+		return nil, err
+	}
+	u.Scheme = "ws" + strings.TrimPrefix(u.Scheme, "http")
+	return u, nil
+}
+
+// WebSocketMode returns *p.Socket.
+func (p *BaseProvider) WebSocketMode() WebSocketMode {
+	if p.Socket == nil {
+		return WebSocketMode{}
+	}
+	return *p.Socket
+}

@@ -186,4 +186,5 @@ func (e *run) bill() {
 	if e.a.onBilling != nil {
 		e.a.onBilling(r, b)
 	}
+	e.x.settled.call(r)
 }

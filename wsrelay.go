@@ -319,7 +319,7 @@ func (s *session) unasked(u *upstream, lane laneName, like *Exchange) *flight {
 	t.letPass()
 	t.x.Route = Route{Provider: u.provider}
 	if like != nil {
-		t.x.Meta, t.x.Route = like.Meta, like.Route
+		t.x.Meta, t.x.Route, t.x.settled = like.Meta, like.Route, like.settled
 	}
 	api, _ := u.provider.API(APIResponses)
 	f := newFlight(t, u, api)

@@ -37,7 +37,7 @@ func (s *session) newTurn(lane laneName) *turn {
 	e.forward = t.send
 	e.x = &Exchange{
 		ID: newID(now), Start: now, Method: s.r.Method, Header: s.r.Header, RawQuery: s.query,
-		Operation: s.op, Transport: TransportWebSocket, Caller: s.caller, Tags: s.tags,
+		Operation: s.op, Transport: TransportWebSocket, Caller: s.caller, Tags: s.tags, settled: &e.hooks,
 	}
 	t.run = e
 	return t

@@ -38,6 +38,7 @@ func compatible(build func(openai_compatible.Config) (*llmproxy.BaseProvider, er
 			Models:       p.Models,
 			Timeout:      time.Duration(p.Timeout),
 			IncludeUsage: p.IncludeUsage,
+			WebSocket:    p.WebSocket,
 		})
 	}
 }

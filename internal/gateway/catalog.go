@@ -52,7 +52,7 @@ func catalog() []providerType {
 
 // compatibleKeys are the keys of services that are called like OpenAI's.
 func compatibleKeys() []string {
-	return []string{"api_path", "paths", "query", "api_key_header", "include_usage"}
+	return []string{"api_path", "paths", "query", "api_key_header", "include_usage", "websocket"}
 }
 
 // isLocal reports whether the services of a preset are, as far as is known, of the

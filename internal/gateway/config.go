@@ -22,6 +22,7 @@ type Config struct {
 	Providers       []ProviderConfig `yaml:"providers"`
 	Fallback        string           `yaml:"fallback"`
 	Disconnect      Disconnect       `yaml:"disconnect"`
+	WebSocket       WebSocket        `yaml:"websocket"`
 	Limits          Limits           `yaml:"limits"`
 	ShutdownTimeout Duration         `yaml:"shutdown_timeout"` // what a running stream has left after a signal
 	Log             Log              `yaml:"log"`
@@ -53,6 +54,7 @@ type ProviderConfig struct {
 	Query        map[string]string           `yaml:"query" secret:"true"`
 	APIKeyHeader string                      `yaml:"api_key_header"` // the field that carries APIKey; default: as the type has it
 	IncludeUsage *bool                       `yaml:"include_usage"`  // nil: what the type says
+	WebSocket    *bool                       `yaml:"websocket"`      // whether it has the mode; nil: what the type says
 	Organization string                      `yaml:"organization"`
 	Project      string                      `yaml:"project"` // at OpenAI, or at Google Cloud
 
@@ -89,6 +91,21 @@ func (p ProviderConfig) MarshalText() ([]byte, error) { return fmt.Append(nil, p
 type Disconnect struct {
 	Policy DisconnectPolicy `yaml:"policy"`
 	Max    Duration         `yaml:"max"` // of a drain
+}
+
+// WebSocket bounds connections of the WebSocket mode of Responses. A zero field means its
+// default, which is the root package's.
+type WebSocket struct {
+	Origins      []Origin `yaml:"origins"` // of web pages that may connect besides the gateway's own
+	MaxMessage   Size     `yaml:"max_message"`
+	IdleTimeout  Duration `yaml:"idle_timeout"`
+	FirstMessage Duration `yaml:"first_message_timeout"`
+	Lifetime     Duration `yaml:"lifetime"`
+	Ping         Duration `yaml:"ping_interval"`
+	PerKey       Count    `yaml:"per_key"`
+	Total        Count    `yaml:"total"`
+	Turns        Count    `yaml:"turns"` // in flight on one connection
+	Compression  bool     `yaml:"compression"`
 }
 
 // Limits bounds what exchanges may take. A zero field means its default, which is the

@@ -19,6 +19,7 @@ import (
 
 	"github.com/llmproxy/llmproxy"
 	"github.com/llmproxy/llmproxy/adapter/brotli"
+	"github.com/llmproxy/llmproxy/adapter/coderws"
 	"github.com/llmproxy/llmproxy/adapter/zstd"
 )
 
@@ -37,9 +38,11 @@ func New(c *Config, recorder llmproxy.Recorder, logger *slog.Logger) (*Gateway, 
 	opts := []llmproxy.Option{
 		llmproxy.WithRecorder(recorder),
 		llmproxy.WithLogger(logger),
-		llmproxy.WithLimits(c.Limits.router()),
+		llmproxy.WithLimits(c.limits()),
 		llmproxy.WithDisconnect(c.Disconnect.router()),
 		llmproxy.WithFallback(c.Fallback),
+		llmproxy.WithWebSocket(coderws.Upgrader{Compression: c.WebSocket.Compression}, coderws.Dialer{}),
+		llmproxy.WithWebSocketOrigins(c.WebSocket.origins()...),
 		llmproxy.WithDecoder(zstd.Coding, zstd.NewReader),
 		llmproxy.WithDecoder(brotli.Coding, brotli.NewReader),
 	}
@@ -65,9 +68,20 @@ func New(c *Config, recorder llmproxy.Recorder, logger *slog.Logger) (*Gateway, 
 	return g, nil
 }
 
-// router returns l as the root package wants it.
-func (l Limits) router() llmproxy.Limits {
+// limits returns those of c as the root package wants them.
+func (c *Config) limits() llmproxy.Limits {
+	l, ws := c.Limits, c.WebSocket
 	return llmproxy.Limits{
+		WebSocket: llmproxy.WebSocketLimits{
+			Message:      int64(ws.MaxMessage),
+			Turns:        int(ws.Turns),
+			Total:        int(ws.Total),
+			PerKey:       int(ws.PerKey),
+			FirstMessage: time.Duration(ws.FirstMessage),
+			Idle:         time.Duration(ws.IdleTimeout),
+			Lifetime:     time.Duration(ws.Lifetime),
+			Ping:         time.Duration(ws.Ping),
+		},
 		RequestBody:           int64(l.RequestBody),
 		Upload:                int64(l.Upload),
 		Header:                int(l.Header),
@@ -77,6 +91,14 @@ func (l Limits) router() llmproxy.Limits {
 		StreamIdleTimeout:     time.Duration(l.StreamIdleTimeout),
 		ClientIdleTimeout:     time.Duration(l.ClientIdleTimeout),
 	}
+}
+
+// origins returns the origins that may connect as patterns.
+func (w WebSocket) origins() (patterns []string) {
+	for _, o := range w.Origins {
+		patterns = append(patterns, string(o))
+	}
+	return patterns
 }
 
 func (d Disconnect) router() llmproxy.Disconnect {

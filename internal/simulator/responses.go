@@ -87,6 +87,8 @@ type response struct {
 	watcher watcher // nil: nobody interferes
 	alias   string  // the id; empty: that of the digest
 	stopped string  // why the answer was broken off before its end; empty: it was not
+
+	discarded int64 // tokens of the answer that are not in the output
 }
 
 // watcher interferes with a response while its events are made.
@@ -241,7 +243,7 @@ func (r *response) breakOff(reason string, n int, discard bool) {
 	r.answer.tokens = r.answer.reasoning + int64(n) // each delta is one word
 	r.answer.deltas = r.answer.deltas[:n]
 	if discard {
-		r.answer.deltas = nil
+		r.answer.deltas, r.discarded = nil, int64(n)
 	}
 }
 

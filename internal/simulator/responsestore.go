@@ -64,7 +64,7 @@ func after(r *response, before conversation) *storedResponse {
 		stored.status = "queued"
 	}
 	stored.context = conversation{
-		tokens: r.tokens - r.request.instructions + r.answer.tokens - r.answer.reasoning,
+		tokens: r.tokens - r.request.instructions + r.answer.tokens - r.answer.reasoning - r.discarded,
 		calls:  slices.Concat(before.calls, r.request.calls),
 	}
 	for j := range r.answer.calls {

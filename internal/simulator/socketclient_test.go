@@ -25,6 +25,9 @@ type socketEvent struct {
 	StreamID string `json:"stream_id"`
 	Delta    string
 	Response response
+	Item     struct {
+		CallID string `json:"call_id"`
+	}
 
 	Status  int
 	Code    string // of a flat error

@@ -107,6 +107,8 @@ func New(c Config) (*llmproxy.BaseProvider, error) {
 	if at.foundry != nil {
 		p.Speaks[llmproxy.APIMessages] = llmproxy.API{NewExtractor: messages.New}
 	}
+	// One conversation a connection, says its documentation of the mode.
+	p.Socket = &llmproxy.WebSocketMode{NoLanes: true, Strict: true}
 	p.Enricher = credentials(c, at, p.Enricher)
 	return p, nil
 }

@@ -48,6 +48,9 @@ type Config struct {
 	// IncludeUsage overrides whether stream_options.include_usage may be added to
 	// streamed requests. Nil means as the type wants it.
 	IncludeUsage *bool
+	// WebSocket overrides whether the service has the WebSocket mode of Responses. Nil
+	// means as the type has it.
+	WebSocket *bool
 }
 
 // name returns the name the provider gets.

@@ -34,6 +34,8 @@ type Preset struct {
 	// IncludeUsage says that streams report usage only when stream_options.include_usage
 	// asks for it, and that the service accepts the member.
 	IncludeUsage bool
+	// WebSocket says that the service has the WebSocket mode of Responses.
+	WebSocket bool
 }
 
 // plain is the type of services that have no row of their own.
@@ -49,7 +51,7 @@ func Presets() []Preset {
 	}
 	return []Preset{
 		{
-			Type: "openai", BaseURL: "https://api.openai.com", APIPath: v1, IncludeUsage: true,
+			Type: "openai", BaseURL: "https://api.openai.com", APIPath: v1, IncludeUsage: true, WebSocket: true,
 			KeyEnv: []string{"OPENAI_API_KEY"},
 			Models: []string{
 				"gpt-*", "o1*", "o3*", "o4*", "chatgpt-*", "codex-*", "computer-use-*",
@@ -81,7 +83,7 @@ func Presets() []Preset {
 			},
 		},
 		{
-			Type: "xai", BaseURL: "https://api.x.ai", APIPath: v1, IncludeUsage: true, Charge: dialect.Ticks,
+			Type: "xai", BaseURL: "https://api.x.ai", APIPath: v1, IncludeUsage: true, WebSocket: true, Charge: dialect.Ticks,
 			KeyEnv: []string{"XAI_API_KEY"},
 			Models: []string{"grok-*"},
 		},

@@ -57,6 +57,14 @@ func New(c Config) (*llmproxy.BaseProvider, error) {
 		return nil, err
 	}
 	provider.Speaks = speaks(c, p)
+	socket := p.WebSocket
+	if c.WebSocket != nil {
+		socket = *c.WebSocket
+	}
+	if socket {
+		// Their own rules forbid stream, stream_options and background there.
+		provider.Socket = &llmproxy.WebSocketMode{Strict: true}
+	}
 	return provider, nil
 }
 

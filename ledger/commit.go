@@ -1,0 +1,209 @@
+package ledger
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// commitEvery is how long entries may wait for the disk where nobody waits for them.
+const commitEvery = 10 * time.Millisecond
+
+// ErrNotDurable means that the disk did not take what it was given, though it may have it.
+var ErrNotDurable = errors.New("ledger: the disk does not keep what it is given")
+
+// await waits until what was written up to seq is durable.
+func (j *Journal) await(ctx context.Context, seq uint64) error {
+	for {
+		j.mu.Lock()
+		durable, unsound, round := j.durable, j.unsound, j.round
+		j.mu.Unlock()
+		switch {
+		case durable >= seq:
+			return nil
+		case unsound != nil:
+			return unsound
+		}
+		select {
+		case <-round:
+		case <-ctx.Done():
+			return fmt.Errorf("ledger: wait for the disk: %w", context.Cause(ctx))
+		}
+	}
+}
+
+// commits makes entries durable, many at once. With DurabilityFsync a commit begins as soon
+// as the one before it has ended: whatever came meanwhile shares it.
+func (j *Journal) commits(ctx context.Context) {
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	for backoff := time.Duration(0); ; {
+		select {
+		case <-j.dirty:
+		case <-ctx.Done():
+			return
+		}
+		wait := backoff
+		if j.o.Durability != DurabilityFsync {
+			wait = max(wait, commitEvery)
+		}
+		if wait > 0 {
+			pause.Reset(wait)
+			select {
+			case <-pause.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+		if j.commit() {
+			backoff = 0
+			continue
+		}
+		backoff = min(max(2*backoff, 100*time.Millisecond), 10*time.Second)
+		j.wake(j.dirty)
+	}
+}
+
+// commit makes durable what has been written so far, and reports whether it is. A segment
+// whose fsync fails is not asked again: the system may have dropped what it could not write
+// and then say that all is well. What is not known to be durable there is written once more,
+// to another segment.
+func (j *Journal) commit() bool {
+	seq, err := j.syncAll()
+	if err != nil {
+		seq, err = j.syncAll()
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.unsound = err; err == nil {
+		j.durable = seq
+	}
+	close(j.round)
+	j.round = make(chan struct{})
+	return err == nil
+}
+
+// syncAll asks the disk once. It returns up to where all is durable if err is nil.
+func (j *Journal) syncAll() (seq uint64, err error) {
+	type part struct {
+		s   *segment
+		end int64
+	}
+	j.mu.Lock()
+	seq = j.written
+	var parts []part
+	for _, s := range append(j.old[:len(j.old):len(j.old)], j.active) {
+		if s.synced < s.end {
+			parts = append(parts, part{s, s.end})
+		}
+	}
+	j.mu.Unlock()
+	for _, p := range parts {
+		if serr := j.syncOne(p.s, p.end); serr != nil {
+			err = fmt.Errorf("%w: %w", ErrNotDurable, serr)
+		}
+	}
+	return seq, err
+}
+
+// syncOne makes s durable up to end.
+func (j *Journal) syncOne(s *segment, end int64) error {
+	if !s.failed { // ours alone
+		err := s.file.Sync()
+		if err == nil {
+			j.mu.Lock()
+			defer j.mu.Unlock()
+			s.unsynced = s.unsynced[:copy(s.unsynced, s.unsynced[end-s.synced:])]
+			s.synced = end
+			return nil
+		}
+		s.failed = true
+		j.o.Logger.Error("a file of the ledger's journal could not be synced", "segment", s.number, "error", err)
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		return errors.Join(err, j.rewrite(s))
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.rewrite(s)
+}
+
+// rewrite writes what is not known to be durable in s to another segment. Entries that are
+// there twice count once, here and in the store. j.mu is held.
+func (j *Journal) rewrite(s *segment) error {
+	if s == j.active {
+		if err := j.rotate(); err != nil {
+			return err
+		}
+	}
+	_, _, err := scan(s.unsynced, s.synced, func(e entry) error {
+		id := ""
+		if e.kind == kindIntent {
+			raw, _ := idOf(e.payload)
+			id = string(raw)
+			if p, open := j.open[id]; open && (p.segment != s.number || p.off != e.off) || !open && id != "" {
+				return nil // its exchange has ended, or it lies elsewhere by now
+			}
+		}
+		off := e.off - s.synced
+		at, err := j.write(s.unsynced[off : off+e.size()])
+		if err == nil && id != "" {
+			j.enter(id, at)
+		}
+		return err
+	})
+	if err == nil {
+		s.synced, s.unsynced = s.end, nil // as far as it will ever be
+	}
+	j.wake(j.news)
+	return err
+}
+
+// keepRoom allocates the next segment before it is needed, off the path of exchanges.
+func (j *Journal) keepRoom(ctx context.Context) {
+	for {
+		select {
+		case <-j.low:
+		case <-ctx.Done():
+			return
+		}
+		j.mu.Lock()
+		number, size := j.lastNumber+1, j.o.SegmentBytes
+		wanted := len(j.spare) == 0 && !j.closed && j.total+size <= j.o.MaxBytes
+		if wanted {
+			j.lastNumber = number
+			j.total += size
+		}
+		j.mu.Unlock()
+		if !wanted {
+			continue
+		}
+		s, err := j.newSegment(number, size)
+		j.mu.Lock()
+		j.total -= size
+		if err != nil {
+			j.noRoomUntil = time.Now().Add(noRoomPause)
+		} else {
+			j.addSpare(s)
+		}
+		j.mu.Unlock()
+		if err != nil {
+			j.o.Logger.Warn("the ledger's journal gets no further room", "error", err)
+		}
+	}
+}
+
+// addSpare puts s among the spare segments, in order. j.mu is held.
+func (j *Journal) addSpare(s *segment) {
+	if s.number < j.active.number {
+		_ = s.file.Close() // its turn is over
+		_ = j.files.remove(segmentName(s.number))
+		return
+	}
+	at, _ := slices.BinarySearchFunc(j.spare, s, func(a, b *segment) int { return cmp.Compare(a.number, b.number) })
+	j.spare = slices.Insert(j.spare, at, s)
+	j.total += s.size
+}
