@@ -203,7 +203,11 @@ func frameBreaksOff(t *testing.T, e end) {
 
 func closeWithTells(t *testing.T, e end) {
 	for _, want := range []llmproxy.WSCloseError{
-		{Code: 1000}, {Code: 1001, Reason: "going away"}, {Code: 1011, Reason: "é"}, {Code: 3000}, {Code: 4999, Reason: "own"},
+		{Code: 1000},
+		{Code: 1001, Reason: "going away"},
+		{Code: 1011, Reason: "é"},
+		{Code: 3000},
+		{Code: 4999, Reason: "own"},
 		{Code: llmproxy.WSCloseNoStatus},
 	} {
 		near, far := e.pair(t)
