@@ -139,21 +139,23 @@ func (j *Journal) rewrite(s *segment) error {
 			return err
 		}
 	}
-	_, _, err := scan(s.unsynced, s.synced, func(e entry) error {
+	var err error
+	scan(s.unsynced, s.synced, func(e entry) bool {
 		id := ""
 		if e.kind == kindIntent {
 			raw, _ := idOf(e.payload)
 			id = string(raw)
 			if p, open := j.open[id]; open && (p.segment != s.number || p.off != e.off) || !open && id != "" {
-				return nil // its exchange has ended, or it lies elsewhere by now
+				return true // its exchange has ended, or it lies elsewhere by now
 			}
 		}
 		off := e.off - s.synced
-		at, err := j.write(s.unsynced[off : off+e.size()])
+		var at place
+		at, err = j.write(s.unsynced[off : off+e.size()])
 		if err == nil && id != "" {
 			j.enter(id, at)
 		}
-		return err
+		return err == nil
 	})
 	if err == nil {
 		s.synced, s.unsynced = s.end, nil // as far as it will ever be

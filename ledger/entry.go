@@ -69,16 +69,16 @@ func entryAt(b []byte) (e entry, ok bool) {
 	return entry{kind: kind(b[8]), payload: b[entryHead:]}, true
 }
 
-// scan calls yield with the entries of b, which is at off in its segment. Where an entry is
-// damaged it goes on at the next one whose checksum holds; damaged counts such places. end
-// is where the last entry ends: what follows is torn, or not used.
-func scan(b []byte, off int64, yield func(entry) error) (end int64, damaged int, err error) {
+// scan calls yield with the entries of b, which is at off in its segment, until yield
+// returns false. Where an entry is damaged it goes on at the next one whose checksum holds;
+// damaged counts such places. end is where the last entry that was yielded ends: what
+// follows is torn, or not used.
+func scan(b []byte, off int64, yield func(entry) bool) (end int64, damaged int) {
 	at, bad := 0, false
-	end = off
 	if off == 0 && bytes.HasPrefix(b, []byte(segmentHeader)) {
 		at = len(segmentHeader)
-		end = int64(at)
 	}
+	end = off + int64(at)
 	b = bytes.TrimRight(b, "\x00")
 	for at < len(b) {
 		e, ok := entryAt(b[at:])
@@ -94,11 +94,11 @@ func scan(b []byte, off int64, yield func(entry) error) (end int64, damaged int,
 		e.off = off + int64(at)
 		at += int(e.size())
 		end = off + int64(at)
-		if err := yield(e); err != nil {
-			return end, damaged, err
+		if !yield(e) {
+			break
 		}
 	}
-	return end, damaged, nil
+	return end, damaged
 }
 
 // errVersion means that a segment is a later version's.

@@ -104,8 +104,9 @@ type Journal struct {
 	dirty, low, news, hurry chan struct{} // signals to the goroutines
 	stop                    context.CancelFunc
 	running                 sync.WaitGroup
-	checkpoint              *checkpoint // the drain's
-	refusals                file        // likewise, nil until there are some
+	ended                   chan struct{} // closed when the goroutines have ended
+	checkpoint              *checkpoint   // the drain's
+	refusals                file          // likewise, nil until there are some
 	refusalsEnd             int64
 }
 
@@ -181,8 +182,11 @@ func (j *Journal) Record(ctx context.Context, r *llmproxy.Record) error {
 		return errors.Join(err, serr)
 	}
 	j.mu.Lock()
+	defer j.mu.Unlock()
 	j.leave(r.ID)
-	j.mu.Unlock()
+	if r.Revision > 0 {
+		delete(j.background.pending, keyOf(r))
+	}
 	return nil
 }
 

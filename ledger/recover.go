@@ -3,7 +3,6 @@ package ledger
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -34,7 +33,7 @@ func open(d files, store Store, o Options) (_ *Journal, err error) {
 	}
 	j := &Journal{
 		o: o, store: store, files: d, held: held, open: map[string]place{},
-		round: make(chan struct{}), progress: make(chan struct{}), background: newBackground(),
+		round: make(chan struct{}), progress: make(chan struct{}), ended: make(chan struct{}), background: newBackground(),
 		dirty: make(chan struct{}, 1), low: make(chan struct{}, 1), news: make(chan struct{}, 1), hurry: make(chan struct{}, 1),
 	}
 	if err = j.recover(); err != nil {
@@ -109,15 +108,19 @@ func (re *recovery) read(number uint64) error {
 	s := &segment{number: number, file: f}
 	j.old = append(j.old, s)
 	j.lastNumber = number
-	b, err := readAll(f)
+	size, err := f.size()
 	if err != nil {
-		return fmt.Errorf("ledger: read %s: %w", name, err)
+		return fmt.Errorf("ledger: %s: %w", name, err)
+	}
+	b := make([]byte, size)
+	if lost := readHoles(f, b, 0); lost > 0 {
+		j.o.Logger.Error("a part of the ledger's journal cannot be read", "segment", number, "bytes", lost)
 	}
 	entries := 0
-	end, damaged, _ := scan(b, 0, func(e entry) error {
+	end, damaged := scan(b, 0, func(e entry) bool {
 		entries++
 		re.take(position{number, e.off}, e)
-		return nil
+		return true
 	})
 	if entries == 0 {
 		if err := checkHeader(b); err != nil {
@@ -196,18 +199,22 @@ func (re *recovery) finish() error {
 	return nil
 }
 
-// readAll returns what f holds.
-func readAll(f file) ([]byte, error) {
-	n, err := f.size()
-	if err != nil {
-		return nil, err
+// readHoles fills b from f. Blocks that cannot be read are zeros; lost is how many bytes
+// they are.
+func readHoles(f io.ReaderAt, b []byte, off int64) (lost int) {
+	if n, _ := f.ReadAt(b, off); n == len(b) {
+		return 0
 	}
-	b := make([]byte, n)
-	got, err := f.ReadAt(b, 0)
-	if errors.Is(err, io.EOF) {
-		err = nil
+	const block = 4 << 10
+	for len(b) > 0 {
+		piece := b[:min(block-int(off%block), len(b))]
+		if n, _ := f.ReadAt(piece, off); n < len(piece) {
+			clear(piece)
+			lost += len(piece)
+		}
+		b, off = b[len(piece):], off+int64(len(piece))
 	}
-	return b[:got], err
+	return lost
 }
 
 // closeFiles closes all files and lets go of the directory.

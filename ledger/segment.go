@@ -3,6 +3,7 @@ package ledger
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,8 +20,8 @@ type segment struct {
 	// unsynced are the bytes from synced to end, to be written elsewhere if they cannot be
 	// made durable here.
 	unsynced []byte
-	open     int // intents here whose exchange has not ended
-	failed   bool   // a sync of it has; the committing goroutine's
+	open     int  // intents here whose exchange has not ended
+	failed   bool // a sync of it has; the committing goroutine's
 }
 
 const segmentSuffix = ".segment"
@@ -191,7 +192,7 @@ func (j *Journal) segment(number uint64) *segment {
 	if j.active.number == number {
 		return j.active
 	}
-	for _, s := range j.old {
+	for _, s := range slices.Backward(j.old) { // most are young
 		if s.number == number {
 			return s
 		}
