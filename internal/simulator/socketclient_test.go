@@ -157,6 +157,14 @@ func (c *client) wantError(status int, code string) socketEvent {
 	return e
 }
 
+// heard returns when the server has acted on all that was sent, and nothing else comes
+// from it meanwhile.
+func (c *client) heard() {
+	c.t.Helper()
+	c.send(`{"type":"nothing"}`)
+	c.wantError(400, "invalid_value")
+}
+
 // wantClosed fails the test if anything comes but a close frame with code; -1 is none.
 func (c *client) wantClosed(code websocket.StatusCode) {
 	c.t.Helper()

@@ -60,11 +60,12 @@ func TestSteer(t *testing.T) {
 			t.Errorf("got %s and %s", one.raw, two.raw)
 		}
 		c.create(`"input":"later","store":false,"previous_response_id":"` + id + `"`)
-		close(gate)
 		if lane != "" {
 			// The default lane does not wait for the other, nor does it know the response yet.
-			c.until("error")
+			c.wantError(400, "previous_response_not_found")
 		}
+		c.heard()
+		close(gate)
 		e, _ := c.terminal()
 		if e.Type != "response.incomplete" || e.StreamID != lane || !strings.Contains(e.raw, `"incomplete_details":{"reason":"steered"}`) ||
 			len(e.Response.Output) != 1 || e.Response.Usage.OutputTokens != 2 {
@@ -165,10 +166,7 @@ func TestSteerWaitsForTools(t *testing.T) {
 			id, added.Item.CallID)
 		if early {
 			c.create(answer)
-			p.connection(func(c *simulator.Connection) bool { return len(c.Frames) == 3 })
-			// What was sent next has been seen, so the create is in its queue.
-			c.send(`{"type":"x"}`)
-			c.wantError(400, "invalid_value")
+			c.heard()
 		}
 		close(gate)
 		if r := c.completed(); r.ID != id || r.Output[0].CallID != added.Item.CallID {
@@ -296,8 +294,7 @@ func TestNoSuccessor(t *testing.T) {
 		accepted := c.want("response.steer.accepted")
 		if tt.then != "" {
 			c.send(strings.Replace(tt.then, "ID", id, 1))
-			c.send(`{"type":"x"}`) // once it is answered, the other has been heard
-			c.wantError(400, "invalid_value")
+			c.heard()
 		}
 		close(gate)
 		c.until(tt.terminal)
