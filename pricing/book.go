@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/llmproxy/llmproxy"
+	"github.com/llmproxy/llmproxy/pricing/internal/modelname"
 )
 
 // Book finds the price of an exchange. It is made once, never changes, and may be used
@@ -114,7 +115,7 @@ func (b *Book) add(shelves map[string]*shelf, l *List, own bool) error {
 
 // keyOf is the name under which a model of a list is found.
 func keyOf(family, name string) string {
-	return string(trimmed(family, []byte(strings.ToLower(name))))
+	return string(modelname.Trimmed(family, []byte(strings.ToLower(name))))
 }
 
 // index fills in what else models are found by: aliases, loose names, patterns. A
@@ -150,7 +151,7 @@ func (s *shelf) index(family string, own bool) {
 func (s *shelf) loosen(family, name string) {
 	m := s.exact[name]
 	for short := []byte(name); ; {
-		shorter := reduced(family, short)
+		shorter := modelname.Reduced(family, short)
 		if len(shorter) == len(short) {
 			return
 		}
@@ -266,9 +267,9 @@ func (b *Book) find(family, spelling string, names [2][]byte) *model {
 	}
 	for _, loose := range [...]bool{false, true} {
 		for _, name := range names {
-			name = trimmed(spelling, name)
+			name = modelname.Trimmed(spelling, name)
 			m := s.named(spelling, name, loose)
-			if rest, ok := inRegion(name); m == nil && ok && spelling == "bedrock" {
+			if rest, ok := modelname.InRegion(name); m == nil && ok && spelling == "bedrock" {
 				m = s.named(spelling, rest, loose)
 			}
 			if m != nil {
@@ -279,7 +280,7 @@ func (b *Book) find(family, spelling string, names [2][]byte) *model {
 	return nil
 }
 
-// named returns the model called name, or called so without what reduced leaves out.
+// named returns the model called name, or called so without what [modelname.Reduced] leaves out.
 func (s *shelf) named(family string, name []byte, loose bool) *model {
 	known := s.exact
 	if loose {
@@ -289,7 +290,7 @@ func (s *shelf) named(family string, name []byte, loose bool) *model {
 		if m := known[string(name)]; m != nil {
 			return m
 		}
-		shorter := reduced(family, name)
+		shorter := modelname.Reduced(family, name)
 		if len(shorter) == len(name) {
 			break
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -87,7 +88,7 @@ func (d *decisions) add(words []string, what, reason string, line int) error {
 			return fmt.Errorf("want a name, a fraction and patterns of models")
 		}
 		e.ratio = llmproxy.Ratio{Num: a, Den: b}
-	case "drop", "alias", "set":
+	case "drop", "alias", "unalias", "set":
 	default:
 		return fmt.Errorf("%q is no kind of decision", e.kind)
 	}
@@ -121,6 +122,20 @@ func (d *decisions) used() error {
 	return nil
 }
 
+// unalias takes names from models of the first list, before they are compared.
+func (d *decisions) unalias(family string, prices []pricing.Price) {
+	for _, e := range d.lines {
+		for i := range prices {
+			p := &prices[i]
+			if e.kind != "unalias" || e.family != family || p.Model != e.words[0] {
+				continue
+			}
+			e.used++
+			p.Aliases = slices.DeleteFunc(p.Aliases, func(a string) bool { return slices.Contains(e.words[1:], a) })
+		}
+	}
+}
+
 // apply makes the decisions that are not about a difference on the prices of a family.
 func (d *decisions) apply(family string, prices []pricing.Price) ([]pricing.Price, error) {
 	var kept []pricing.Price
@@ -137,7 +152,7 @@ func (d *decisions) apply(family string, prices []pricing.Price) ([]pricing.Pric
 		}
 	}
 	for _, e := range d.lines {
-		if e.family != family {
+		if e.family != family || e.kind == "unalias" {
 			continue
 		}
 		var next []pricing.Price

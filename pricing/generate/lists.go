@@ -84,13 +84,13 @@ func (l *list) genaiModel(family string, model object, taken map[string]bool) er
 	if family == "googleai" && strings.HasPrefix(name, "claude") {
 		family = "vertexai"
 	}
-	base := pricing.Price{Family: family, Model: name}
+	base := pricing.Price{Family: family, Model: strings.TrimRight(name, "-@")}
 	if family == "bedrock" {
 		// The figure of every profile that keeps a request in a part of the world.
 		base.Model = strings.TrimPrefix(name, "regional.")
 	}
 	for _, a := range literals(model["match"]) {
-		if taken[a] || a == base.Model || strings.ContainsAny(a, " \t\r\n") || family == "bedrock" && !strings.Contains(a, ".") {
+		if taken[a] || a == base.Model || strings.HasSuffix(a, "-") || strings.HasSuffix(a, "@") || strings.ContainsAny(a, " \t\r\n") || family == "bedrock" && !strings.Contains(a, ".") {
 			continue
 		}
 		taken[a] = true

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"maps"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/llmproxy/llmproxy/pricing"
+	"github.com/llmproxy/llmproxy/pricing/internal/modelname"
 )
 
 // merger makes one list out of two.
@@ -46,6 +48,7 @@ func (m *merger) merge(a, b *list) *pricing.List {
 			second = without(second, b.prices["googleai"])
 			a.prices[family] = without(a.prices[family], a.prices["anthropic"])
 		}
+		m.decided.unalias(family, a.prices[family])
 		prices := m.family(family, a.prices[family], second)
 		prices, err := m.decided.apply(family, prices)
 		if err != nil {
@@ -59,10 +62,7 @@ func (m *merger) merge(a, b *list) *pricing.List {
 
 // key is the name by which the two lists' models are the same.
 func key(model string) string {
-	for _, prefix := range []string{"accounts/fireworks/models/", "accounts/fireworks/routers/"} {
-		model = strings.TrimPrefix(model, prefix)
-	}
-	return strings.ToLower(model)
+	return string(modelname.Trimmed("fireworks", []byte(strings.ToLower(model))))
 }
 
 // family merges the prices of one.
@@ -80,6 +80,9 @@ func (m *merger) family(family string, a, b []pricing.Price) []pricing.Price {
 	for i := range a {
 		p := &a[i]
 		index[key(p.Model)] = p.Model
+		if short := string(modelname.Reduced(family, []byte(key(p.Model)))); index[short] == "" {
+			index[short] = p.Model
+		}
 		if p.Hours == (pricing.Hours{}) && !m.at.Before(p.From) && (p.Until.IsZero() || m.at.Before(p.Until)) {
 			current[p.Model] = i
 		}
@@ -88,7 +91,7 @@ func (m *merger) family(family string, a, b []pricing.Price) []pricing.Price {
 	out := slices.Clone(a)
 	for i := range b {
 		q := &b[i]
-		model, known := index[key(q.Model)]
+		model, known := lookup(index, family, q.Model)
 		if !known {
 			m.second++
 			q.Model = key(q.Model)
@@ -141,6 +144,21 @@ func (m *merger) compare(p, q *pricing.Price) {
 				must(p.Columns[i].Set(item, text))
 			}
 		}
+	}
+}
+
+// lookup returns the model of the first list that name means, with its date or without:
+// that list gives a rule where the second gives every release a line.
+func lookup(index map[string]string, family, name string) (model string, known bool) {
+	for short := []byte(key(name)); ; {
+		if model, known = index[string(short)]; known {
+			return model, true
+		}
+		shorter := modelname.Reduced(family, short)
+		if len(shorter) == len(short) || bytes.HasSuffix(short, []byte("-latest")) {
+			return "", false // or a name that moves
+		}
+		short = shorter
 	}
 }
 
@@ -203,7 +221,7 @@ func regional(prices []pricing.Price) (out []pricing.Price) {
 	}
 	profile := func(model string) (string, bool) {
 		prefix, rest, ok := strings.Cut(model, ".")
-		return rest, ok && slices.Contains([]string{"us", "eu", "apac", "jp", "au", "ca", "in", "us-gov"}, prefix)
+		return rest, ok && slices.Contains([]string{"us", "eu", "apac", "jp", "au", "ca", "in"}, prefix)
 	}
 	for _, p := range prices {
 		if rest, ok := profile(p.Model); ok {
