@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 
@@ -43,6 +45,10 @@ const (
 	// statementTimeout is how long a statement may take, connecting included, unless the
 	// URL has a statement_timeout: the server's then is the only one.
 	statementTimeout = 60 * time.Second
+
+	// grace is how long a statement may go on when its context has ended. Without it a
+	// connection may be cut inside a message, and then takes pgx 15 seconds to close.
+	grace = 500 * time.Millisecond
 )
 
 //go:embed migrations/*.sql
@@ -80,6 +86,9 @@ func open(ctx context.Context, url string) (*Store, error) {
 	if config.ConnConfig.RuntimeParams["application_name"] == "" {
 		config.ConnConfig.RuntimeParams["application_name"] = "llmproxy"
 	}
+	config.ConnConfig.BuildContextWatcherHandler = func(c *pgconn.PgConn) ctxwatch.Handler {
+		return &pgconn.DeadlineContextWatcherHandler{Conn: c.Conn(), DeadlineDelay: grace}
+	}
 	if err := prepare(ctx, config.ConnConfig); err != nil {
 		return nil, err
 	}
@@ -99,7 +108,7 @@ func open(ctx context.Context, url string) (*Store, error) {
 			return "SELECT jsonb_array_elements_text(CAST(" + arg + " AS JSONB))"
 		},
 		Lock:    " FOR UPDATE",
-		Insert:  func(ctx context.Context, rows []ledgersql.Row) error { return insert(ctx, pool, rows) },
+		Insert:  inserter(pool),
 		Update:  update,
 		Fault:   func(err error) error { return err },
 		Timeout: timeout,

@@ -4,13 +4,14 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/llmproxy/llmproxy"
+	"github.com/llmproxy/llmproxy/wire"
 )
 
 // Row is one record as its columns.
@@ -145,15 +146,16 @@ func columnTags(tags map[string]string) string {
 	if len(tags) == 0 {
 		return ""
 	}
-	column := make(map[string]string, len(tags))
-	for name, value := range tags {
-		column[columnText(name)] = columnText(value)
+	var room [512]byte
+	text := append(room[:0], '{')
+	for i, name := range slices.Sorted(maps.Keys(tags)) {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = wire.AppendString(text, columnText(name))
+		text = wire.AppendString(append(text, ':'), columnText(tags[name]))
 	}
-	text, err := json.Marshal(column)
-	if err != nil {
-		panic(err) // a map of texts has none
-	}
-	return string(text)
+	return string(append(text, '}'))
 }
 
 // roundUp returns the first whole millisecond that is not before t: what is before it,
