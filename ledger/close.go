@@ -15,7 +15,7 @@ func (j *Journal) Flush(ctx context.Context) error {
 	j.wake(j.hurry)
 	for {
 		j.mu.Lock()
-		done, progress, storeErr := !j.drained.before(target), j.progress, j.storeErr
+		done, progress := !j.drained.before(target), j.progress
 		n := j.refused - refused
 		j.mu.Unlock()
 		switch {
@@ -29,8 +29,8 @@ func (j *Journal) Flush(ctx context.Context) error {
 		case <-j.ended:
 			return errJournalClosed
 		case <-ctx.Done():
-			if storeErr != nil {
-				return fmt.Errorf("ledger: flush: %w: %w", context.Cause(ctx), storeErr)
+			if err := j.Stats().StoreErr; err != nil {
+				return fmt.Errorf("ledger: flush: %w: %w", context.Cause(ctx), err)
 			}
 			return fmt.Errorf("ledger: flush: %w", context.Cause(ctx))
 		}

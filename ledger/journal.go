@@ -96,7 +96,7 @@ type Journal struct {
 	round       chan struct{}    // closed when durable or unsound changes
 	unsound     error            // why the last group commit failed; nil after one that did not
 	drained     position         // what is before it is in the store
-	progress    chan struct{}    // closed when drained or storeErr changes
+	progress    chan struct{}    // closed when drained changes
 	storeErr    error            // of the last attempt; nil after one that succeeded
 	refused     int              // records that the store will not have
 	background  background
@@ -122,8 +122,8 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 2*reserve); retur
 func encode(k kind, r *llmproxy.Record) *[]byte {
 	pooled := buffers.Get().(*[]byte)
 	b := r.AppendJSON((*pooled)[:entryHead])
-	if len(b)-entryHead > maxPayload {
-		b = shorten(r).AppendJSON(b[:entryHead])
+	for most := 1 << 10; len(b)-entryHead > maxPayload; most /= 4 {
+		b = shorten(r, most).AppendJSON(b[:entryHead])
 	}
 	seal(b, k)
 	*pooled = b
@@ -221,10 +221,9 @@ func (j *Journal) end(r *llmproxy.Record, b []byte) (seq uint64, err error) {
 	return j.written, nil
 }
 
-// shorten returns r as far as it fits an entry: names that a client chose, which are what
-// can make it long, are cut.
-func shorten(r *llmproxy.Record) *llmproxy.Record {
-	const most = 1 << 10
+// shorten returns r with its texts cut to most bytes and its lists to eight: what a client
+// chose, which is what can make a record long, among them.
+func shorten(r *llmproxy.Record, most int) *llmproxy.Record {
 	cut := func(s string) string {
 		if len(s) > most {
 			return s[:most] + "…"
@@ -241,7 +240,7 @@ func shorten(r *llmproxy.Record) *llmproxy.Record {
 	if c.Error != nil {
 		c.Error.Type, c.Error.Code, c.Error.Message = cut(c.Error.Type), cut(c.Error.Code), cut(c.Error.Message)
 	}
-	room := maxPayload / 8
+	room := 8 * most
 	for name, value := range c.Tags {
 		if room -= len(name) + len(value); room < 0 {
 			delete(c.Tags, name)
