@@ -19,6 +19,29 @@
 // else the first. The result of a tool is answered like a text. Ids and times come from a
 // hash of the request body.
 //
+// # WebSockets
+//
+// GET /responses, wherever POST is, can be upgraded. Keys and scripts are those of any
+// request until then. A response.create is answered with the events of the stream of the
+// same request, in lanes or one after the other as the [Manner] has it; its ids also
+// depend on the numbers of the connection and of the turn. Lanes, memory, eviction,
+// warm-up (generate: false, prewarm), response.steer, response.inject and
+// response.interrupt are as OpenAI describes them. Where nobody does, we chose:
+//
+//   - response.cancel ends a response incomplete, for the reason "cancelled", with what it
+//     has said; response.interrupt for "interrupted", without the item that it had begun.
+//     Both have no other answer, and take effect before the next delta or call.
+//   - Steering and injecting have numbers of their own. At most eight steers wait.
+//   - A warm-up counts as prompt, what a cache can hold of it as written.
+//   - A failed response evicts what it continued, as an error does; what is stored can
+//     still be continued.
+//   - Binary messages end the connection with 1003, invalid UTF-8 with 1007, its lifetime
+//     with 1001.
+//   - A message that is no event has an error event, and changes nothing.
+//
+// [Server.Connections] tells what came and what was counted. An [http.Server] does not
+// close WebSockets: [Server.Close] does.
+//
 // # What it counts
 //
 // A token is a word ([CountTokens]). The prompt is the sum over all texts of the
@@ -33,7 +56,7 @@
 // one mark, and all before it is written; more, and what is before the first is read,
 // what is between two is written for the time that the latter says. A cachedContent of
 // Gemini adds [CachedContentTokens]. Cohere processes [PreambleTokens] and [MarkerTokens]
-// more than it bills. [UsageOf] applies these rules.
+// more than it bills. [UsageOf] applies these rules, and [UsageOfCreate].
 //
 // # What it refuses
 //
@@ -43,6 +66,7 @@
 //
 // # How it misbehaves
 //
-// A [Script] says so, from [Options].Script or from the request header X-Simulate; see
-// [ParseScript] for the words.
+// A [Script] says so, from [Options].Script or from the request header X-Simulate; a turn
+// on a WebSocket has its own, from [Options].TurnScript or from metadata.simulate of its
+// response.create. See [ParseScript] for the words.
 package simulator

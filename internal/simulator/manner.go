@@ -1,9 +1,6 @@
 package simulator
 
-import (
-	"net/http"
-	"time"
-)
+import "time"
 
 // Manner is whose WebSocket mode of Responses a path has.
 type Manner int
@@ -49,14 +46,4 @@ func (m Manner) detail(f *fault) socketErrorDetail {
 		d.Param = nil
 	}
 	return d
-}
-
-// openSocket answers GET /responses: with a WebSocket, if that is asked for.
-func (s *Server) openSocket(c *call) (reply, error) {
-	if !hasToken(c.Header, "Connection", "upgrade") || !hasToken(c.Header, "Upgrade", "websocket") {
-		f := badRequest("method_not_supported", "", "%s is not allowed on %s.", c.Method, c.URL.Path)
-		f.status, f.allow = http.StatusMethodNotAllowed, http.MethodPost
-		return reply{}, f
-	}
-	return reply{upgrade: func(w http.ResponseWriter) error { return s.upgrade(w, c) }}, nil
 }

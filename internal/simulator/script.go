@@ -148,3 +148,15 @@ func Sequence(scripts ...Script) func(*http.Request) Script {
 
 // fails reports whether the generation ends with an error.
 func (s *Script) fails() bool { return s.Ending == EndFailed || s.Ending == EndError }
+
+// TurnScripts returns a function for [Options].TurnScript that gives the scripts one
+// after the other to the turns of each connection, and the zero Script to those after
+// them.
+func TurnScripts(scripts ...Script) func([]byte, int) Script {
+	return func(_ []byte, turn int) Script {
+		if turn > len(scripts) {
+			return Script{}
+		}
+		return scripts[turn-1]
+	}
+}

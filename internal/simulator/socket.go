@@ -25,7 +25,7 @@ type socket struct {
 	entry   *connection
 	session *session
 	conn    *websocket.Conn
-	netConn net.Conn // below conn
+	netConn *peerConn // below conn
 	endings chan ending
 }
 
@@ -42,6 +42,16 @@ type outgoing struct {
 	binary bool
 	piece  int  // fragments of so many bytes; 0: one
 	open   bool // it is never finished
+}
+
+// openSocket answers GET /responses: with a WebSocket, if that is asked for.
+func (s *Server) openSocket(c *call) (reply, error) {
+	if !hasToken(c.Header, "Connection", "upgrade") || !hasToken(c.Header, "Upgrade", "websocket") {
+		f := badRequest("method_not_supported", "", "%s is not allowed on %s.", c.Method, c.URL.Path)
+		f.status, f.allow = http.StatusMethodNotAllowed, http.MethodPost
+		return reply{}, f
+	}
+	return reply{upgrade: func(w http.ResponseWriter) error { return s.upgrade(w, c) }}, nil
 }
 
 // upgrade makes c a WebSocket and returns when that is over.
@@ -69,9 +79,6 @@ func (s *Server) upgrade(w http.ResponseWriter, c *call) error {
 	})
 	if err != nil {
 		s.sockets.withdraw(so)
-		if capture.conn != nil {
-			return err
-		}
 		return nil // it has been answered
 	}
 	defer s.sockets.leave(so)
@@ -85,13 +92,29 @@ func (s *Server) upgrade(w http.ResponseWriter, c *call) error {
 // hijackCapture keeps the connection that is taken over.
 type hijackCapture struct {
 	http.ResponseWriter
-	conn net.Conn
+	conn *peerConn // nil: none was taken over
 }
 
 func (h *hijackCapture) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
-	h.conn = conn
-	return conn, rw, err
+	if err != nil {
+		return nil, nil, err
+	}
+	h.conn = &peerConn{Conn: conn}
+	return h.conn, rw, nil
+}
+
+// peerConn knows whether its end has been seen: the library takes the end of a
+// connection for the end of the message that was under way.
+type peerConn struct {
+	net.Conn
+	over bool // written and read by who reads messages
+}
+
+func (c *peerConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.over = c.over || err != nil
+	return n, err
 }
 
 // run serves the socket until it ends, whoever ends it.
@@ -138,7 +161,7 @@ func (so *socket) ended(c *call, err error) {
 		so.entry.change(func(record *Connection) { record.ServerCode = int(websocket.StatusMessageTooBig) })
 		// The close frame has been sent. What is unread would make the client lose it.
 		_ = so.netConn.SetReadDeadline(time.Now().Add(closeGrace))
-		_, _ = io.Copy(io.Discard, so.netConn)
+		_, _ = io.Copy(io.Discard, so.netConn.Conn)
 	default:
 		c.departed()
 	}
@@ -176,6 +199,9 @@ func (so *socket) readAll(ctx context.Context) error {
 		kind, data, err := so.conn.Read(context.Background())
 		if err != nil {
 			return err
+		}
+		if so.netConn.over {
+			return io.ErrUnexpectedEOF
 		}
 		so.entry.arrive(kind == websocket.MessageBinary, data)
 		switch {

@@ -184,6 +184,7 @@ func (t *turn) emit(e event) error {
 	m.binary = s.Binary != nil && *s.Binary == t.sent
 	if limit := t.script.CutBytes; limit != nil && t.bytes+int64(len(m.data)) > *limit {
 		m.data, m.open = m.data[:*limit-t.bytes], true
+		return errors.Join(errCut, t.session.sender.send(m))
 	}
 	if t.sealed {
 		t.note(func(record *Turn) { record.Reported = t.reports(e) || record.Reported })
