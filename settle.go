@@ -26,6 +26,9 @@ func (e *run) settle(end ending) {
 		return
 	}
 	e.settled = true
+	if e.turn != nil {
+		defer e.turn.ending.Store(true)
+	}
 	e.tries.close()
 	// An interceptor may have read an answer and given another one, or none: what the
 	// provider reported has been consumed all the same.

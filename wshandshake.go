@@ -59,7 +59,7 @@ func (a *AutoRouter) newSession(ctx context.Context, r *http.Request) *session {
 	s := &session{
 		a: a, r: r, id: newID(now), start: now, caller: callerOf(ctx), limits: a.limits.WebSocket,
 		ups: map[string]*upstream{}, turns: map[*turn]struct{}{}, homes: map[string]*upstream{},
-		sent: map[string]chan struct{}{}, turnsDone: make(chan struct{}, 1),
+		sent: map[string]chan struct{}{}, turnsDone: make(chan struct{}, 1), last: make(chan closing, 1),
 	}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	s.present, s.leave = context.WithCancelCause(ctx)
@@ -89,10 +89,11 @@ func (s *session) open(w http.ResponseWriter, fixed Provider) error {
 			header[name] = values
 		}
 		header[headerProvider] = []string{p.Name()}
-		s.provider = p
 		defer u.conn.Close()
-		s.primary = u
+		s.mu.Lock()
+		s.provider, s.primary = p, u
 		s.ups[p.Name()] = u
+		s.mu.Unlock()
 	}
 	client, uerr := s.a.upgrader.Upgrade(w, s.r, header)
 	if uerr != nil {

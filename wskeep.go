@@ -21,6 +21,8 @@ func (s *session) keep() {
 		select {
 		case <-s.ctx.Done():
 			return
+		case c := <-s.last:
+			s.sayLast(c)
 		case <-old:
 			s.expire()
 		case now := <-tick.C:

@@ -14,7 +14,14 @@ func (s *session) create(messageType int, p []byte, ev clientEvent) {
 	if err := s.admit(t, p); err != nil {
 		t.settle(ending{failure: err, refused: true})
 		t.releaseBody()
-		s.tell(err, ev.lane)
+		s.mu.Lock()
+		stays := s.primary != nil || len(s.turns) > 0
+		s.mu.Unlock()
+		if stays {
+			s.tell(err, ev.lane)
+		} else {
+			s.finish(closing{code: closeFor(err), reason: err.Message, event: appendErrorEvent(nil, err, ev.lane.name)})
+		}
 		return
 	}
 	s.mu.Lock()

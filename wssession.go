@@ -51,7 +51,9 @@ type session struct {
 	homes    map[string]*upstream     // of responses that are not with the primary, by id with quotes
 	sent     map[string]chan struct{} // of the last turn in each lane: closed when it has been forwarded
 	closing  *closing                 // nil: not yet
-	finished bool                     // the close frame has been sent
+	ready    bool                     // the client has been upgraded
+	finished bool                     // the last has been said to it
+	last     chan closing             // what it is; has room for it
 
 	turnsDone chan struct{} // signals that a turn has ended; has room for one
 
@@ -80,7 +82,14 @@ func (s *session) number(r *Record) (unlock func()) {
 // serve relays until the session has ended.
 func (s *session) serve() {
 	s.touch()
+	s.mu.Lock()
+	s.ready = true
+	early := s.closing // before the upgrade was done
+	s.mu.Unlock()
 	s.wg.Go(s.keep)
+	if early != nil {
+		s.finish(*early)
+	}
 	err := s.readClient()
 	s.leave(errClientGone)
 	code, reason := closeOf(err)
@@ -237,11 +246,16 @@ func (s *session) tell(err *Error, lane laneName) {
 
 func (s *session) touch() { s.active.Store(time.Now().UnixNano()) }
 
-// running returns how many turns have not ended.
-func (s *session) running() int {
+// running returns how many turns have not been settled.
+func (s *session) running() (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.turns)
+	for t := range s.turns {
+		if !t.ending.Load() {
+			n++
+		}
+	}
+	return n
 }
 
 // turnEnded counts t out.
@@ -278,21 +292,22 @@ func (s *session) closeAfterTurns(c closing) {
 // finish sends the client what c says and closes its socket, once. It does not wait.
 func (s *session) finish(c closing) {
 	s.mu.Lock()
-	done := s.finished
-	s.finished = true
+	defer s.mu.Unlock()
 	if s.closing == nil {
 		s.closing = &c
 	}
-	s.mu.Unlock()
-	if done {
-		return
+	if s.ready && !s.finished {
+		s.finished = true
+		s.last <- c
 	}
-	s.wg.Go(func() {
-		if c.event != nil {
-			_ = s.toClient(WSText, c.event)
-		}
-		closeWith(s.client, c.code, c.reason)
-	})
+}
+
+// sayLast sends the client what c says, and closes its socket.
+func (s *session) sayLast(c closing) {
+	if c.event != nil {
+		_ = s.toClient(WSText, c.event)
+	}
+	closeWith(s.client, c.code, c.reason)
 }
 
 // closeWith closes c with a code and a reason where it can say one.

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/llmproxy/llmproxy/wire"
@@ -26,6 +27,7 @@ type turn struct {
 	before    <-chan struct{} // closed when what came before in the lane has been forwarded
 	forwarded chan struct{}   // closed when this has, or never will be
 	once      sync.Once       // guards the closing of forwarded
+	ending    atomic.Bool     // it has been settled
 }
 
 // newTurn returns a turn of s in lane, without its body.
