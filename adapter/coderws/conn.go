@@ -150,9 +150,11 @@ func (c *conn) Close() error {
 // [net.ErrClosed] on a connection that has ended.
 func (c *conn) CloseWith(code int, reason string) error {
 	code, reason = ws.CloseFrame(code, reason)
+	start := time.Now()
 	timer := time.AfterFunc(ws.CloseWait, func() { c.socket.Close() })
+	defer timer.Stop()
 	err := c.lib.Close(websocket.StatusCode(code), reason)
-	if !timer.Stop() {
+	if time.Since(start) >= ws.CloseWait { // by our timer, or by one of the library's
 		err = os.ErrDeadlineExceeded
 	}
 	c.Close()
@@ -166,6 +168,11 @@ func (c *conn) CloseWith(code int, reason string) error {
 // error is [net.ErrClosed].
 func (c *conn) Ping(ctx context.Context) error {
 	err := c.lib.Ping(ctx)
+	for errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		// The library waits five seconds for the frame that is being written. That says
+		// nothing against the peer of a large one.
+		err = c.lib.Ping(ctx)
+	}
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}

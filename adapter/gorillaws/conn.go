@@ -169,12 +169,14 @@ func (c *conn) Close() error {
 // most five seconds; the error is [os.ErrDeadlineExceeded] when none came, and
 // [net.ErrClosed] on a connection that has ended.
 func (c *conn) CloseWith(code int, reason string) error {
+	start := time.Now()
 	timer := time.AfterFunc(ws.CloseWait, func() { c.lib.Close() })
+	defer timer.Stop()
 	err := c.sendClose(ws.CloseFrame(code, reason))
 	if err == nil {
 		err = c.awaitClose()
 	}
-	if !timer.Stop() {
+	if time.Since(start) >= ws.CloseWait { // by our timer, or by the close frame's
 		err = os.ErrDeadlineExceeded
 	}
 	c.Close()

@@ -154,7 +154,7 @@ func peerVanishes(t *testing.T, e end) {
 	}{
 		{"an end", func(far *peer) { far.Close() }},
 		{"a reset", func(far *peer) {
-			far.SetLinger(0)
+			far.Conn.(*net.TCPConn).SetLinger(0)
 			far.Close()
 		}},
 	} {

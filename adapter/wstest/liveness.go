@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/llmproxy/llmproxy"
 )
@@ -12,6 +13,7 @@ var livenessTests = []test[end]{
 	{"a ping comes back", pingComesBack},
 	{"a ping without a pong", pingUnanswered},
 	{"a ping when the connection ends", pingAtTheEnd},
+	{"a ping behind a write that is stuck", pingBehindWrite},
 	{"a read under a context", readUnderContext},
 	{"a context ends a read", contextEndsRead},
 	{"a read after the context's end", readAfterContext},
@@ -101,6 +103,42 @@ func pingAtTheEnd(t *testing.T, e end) {
 			e.expectClosed(t, "the next", pinger.Ping(t.Context()))
 		})
 	}
+}
+
+// A peer may take its time for a large message. Neither the ping nor the connection may
+// end of that before the ping's context does.
+func pingBehindWrite(t *testing.T, e end) {
+	near, far := e.raw(t)
+	pinger := e.pinger(t, near)
+	failed := reading(near)
+	written := after(func() error { return near.WriteMessage(llmproxy.WSText, make([]byte, stuck)) })
+	if _, err := far.in.Peek(1); err != nil { // the write is under way
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	ping := after(func() error { return pinger.Ping(ctx) })
+	// Longer than the libraries wait by themselves. Only time can show that nothing happens.
+	stall := time.NewTimer(6 * time.Second)
+	defer stall.Stop()
+	select {
+	case err := <-ping:
+		t.Fatalf("the ping has ended while it could not be sent: %v", err)
+	case <-stall.C:
+	}
+	for {
+		f := far.receive(t)
+		if f.opcode == llmproxy.WSPing {
+			far.send(frame{fin: true, opcode: llmproxy.WSPong, payload: f.payload})
+			break
+		}
+	}
+	if err := wait(t, ping, "the pong"); err != nil {
+		t.Error(err)
+	}
+	near.Close()
+	wait(t, failed, "the end of the read")
+	wait(t, written, "the end of the write")
 }
 
 func readUnderContext(t *testing.T, e end) {

@@ -5,7 +5,6 @@ import (
 	"crypto/sha1"
 	"encoding/base64"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -108,17 +107,17 @@ func closeFrame(code int, reason string) frame {
 
 // peer is an end that a test speaks by hand.
 type peer struct {
-	*net.TCPConn
+	net.Conn
 	in     *bufio.Reader
 	masked bool
 }
 
-func newPeer(t *testing.T, conn net.Conn, masked bool) *peer {
+func newPeer(t testing.TB, conn net.Conn, masked bool) *peer {
 	t.Helper()
-	p := &peer{TCPConn: conn.(*net.TCPConn), in: bufio.NewReader(conn), masked: masked}
+	p := &peer{Conn: conn, in: bufio.NewReader(conn), masked: masked}
 	t.Cleanup(func() { p.Close() })
 	// A test that waits for what does not come must end.
-	if err := errors.Join(p.SetReadBuffer(64<<10), p.SetDeadline(time.Now().Add(patience))); err != nil {
+	if err := p.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	return p
@@ -131,9 +130,19 @@ func connect(t *testing.T, addr string) *peer {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// What the system holds for a peer that does not read must be less than stuck.
+	if err := conn.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
+		t.Fatal(err)
+	}
+	return upgraded(t, conn)
+}
+
+// upgraded makes a client of conn.
+func upgraded(t testing.TB, conn net.Conn) *peer {
+	t.Helper()
 	p := newPeer(t, conn, true)
-	fmt.Fprintf(p, "GET / HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAECAwQFBgcICQoLDA0ODw==\r\n\r\n", addr)
+	io.WriteString(p, "GET / HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAECAwQFBgcICQoLDA0ODw==\r\n\r\n")
 	resp, err := http.ReadResponse(p.in, nil)
 	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatalf("the answer to a handshake: %v, %v", resp, err)
@@ -145,6 +154,21 @@ func connect(t *testing.T, addr string) *peer {
 func listen(t *testing.T) (net.Listener, <-chan *peer) {
 	t.Helper()
 	listener := listenTCP(t)
+	return listener, accept(t, listener)
+}
+
+func listenTCP(t *testing.T) net.Listener {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	return listener
+}
+
+// accept sends the next connection of listener once it is upgraded.
+func accept(t testing.TB, listener net.Listener) <-chan *peer {
 	peers := make(chan *peer, 1)
 	go func() {
 		conn, err := listener.Accept()
@@ -160,17 +184,7 @@ func listen(t *testing.T) (net.Listener, <-chan *peer) {
 		p.Write(answer(r))
 		peers <- p
 	}()
-	return listener, peers
-}
-
-func listenTCP(t *testing.T) net.Listener {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	return listener
+	return peers
 }
 
 // answer returns the 101 for r (RFC 6455 §4.2.2).

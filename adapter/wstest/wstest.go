@@ -105,7 +105,7 @@ func (e end) String() string {
 
 // pair opens a connection between the upgrader and the dialer. near is the end that is
 // tested. Both are closed when the test ends.
-func (e end) pair(t *testing.T) (near, far llmproxy.WSConn) {
+func (e end) pair(t testing.TB) (near, far llmproxy.WSConn) {
 	t.Helper()
 	accepted := make(chan llmproxy.WSConn, 1)
 	url := e.serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -146,7 +146,7 @@ func (e end) raw(t *testing.T) (near llmproxy.WSConn, far *peer) {
 	return near, far
 }
 
-func (s suite) dial(t *testing.T, url string) llmproxy.WSConn {
+func (s suite) dial(t testing.TB, url string) llmproxy.WSConn {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -159,7 +159,7 @@ func (s suite) dial(t *testing.T, url string) llmproxy.WSConn {
 }
 
 // serve starts a server and returns its ws:// URL.
-func (s suite) serve(t *testing.T, handler http.HandlerFunc) string {
+func (s suite) serve(t testing.TB, handler http.HandlerFunc) string {
 	t.Helper()
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
@@ -167,7 +167,7 @@ func (s suite) serve(t *testing.T, handler http.HandlerFunc) string {
 }
 
 // wait returns what comes from ch.
-func wait[T any](t *testing.T, ch <-chan T, what string) T {
+func wait[T any](t testing.TB, ch <-chan T, what string) T {
 	t.Helper()
 	timer := time.NewTimer(patience)
 	defer timer.Stop()

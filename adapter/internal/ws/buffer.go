@@ -21,7 +21,10 @@ var idle sync.Pool
 // Release only, so that a connection that waits for a message holds none.
 //
 // The zero value is ready. One goroutine may use it at a time.
-type Buffer struct{ mem *[]byte }
+type Buffer struct {
+	mem  *[]byte
+	next [1]byte
+}
 
 // Read returns all that r has. The slice is valid until Release. The error is r's, or
 // [*http.MaxBytesError] where r has more than limit bytes; 0 or less is no limit. The
@@ -32,19 +35,24 @@ func (b *Buffer) Read(r io.Reader, limit int64) ([]byte, error) {
 	}
 	p := (*b.mem)[:0]
 	for {
-		if len(p) == cap(p) {
-			grown := make([]byte, len(p), 2*cap(p))
-			copy(grown, p)
-			p = grown
-			*b.mem = p
-		}
+		// A message that just fits is one that ends here: look before making more room.
+		full := len(p) == cap(p)
 		room := p[len(p):cap(p)]
+		if full {
+			room = b.next[:]
+		}
 		// One more than the limit tells a message that is too large from one that ends.
 		if left := limit + 1 - int64(len(p)); limit > 0 && int64(len(room)) > left {
 			room = room[:left]
 		}
 		n, err := r.Read(room)
-		p = p[:len(p)+n]
+		switch {
+		case !full:
+			p = p[:len(p)+n]
+		case n > 0:
+			p = append(append(make([]byte, 0, 2*cap(p)), p...), b.next[0])
+			*b.mem = p
+		}
 		switch {
 		case limit > 0 && int64(len(p)) > limit:
 			b.Release()
