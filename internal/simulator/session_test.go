@@ -106,8 +106,8 @@ func TestTurnsAreCounted(t *testing.T) {
 		string(got.Frames[0].Data) != `{"type":"response.create","model":"gpt-5-mini","input":"one two three","service_tier":"fast"}` {
 		t.Errorf("got %+v", got)
 	}
-	if requests := p.Requests(); len(requests) != 1 || !requests[0].Finished || requests[0].Departed {
-		t.Errorf("got %+v, want one request that is over", requests)
+	if requests, err := p.Await(t.Context(), simulator.Finished(1)); err != nil || len(requests) != 1 || requests[0].Departed {
+		t.Errorf("got %+v, %v, want one request that is over", requests, err)
 	}
 	u, err := simulator.UsageOfCreate(got.Frames[0].Data)
 	if err != nil || u != want[0].Usage {
