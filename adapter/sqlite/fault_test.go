@@ -80,7 +80,7 @@ func TestFullDisk(t *testing.T) {
 	if err := s.Append(t.Context(), []llmproxy.Record{record("small", 100)}); err != nil {
 		t.Fatal(err)
 	}
-	batch := []llmproxy.Record{record("another", 100), record("large", 1 << 20)}
+	batch := []llmproxy.Record{record("another", 100), record("large", 1<<20)}
 	check(t, s.Append(t.Context(), batch), ErrFull, path)
 	if n := count(t, s); n != 1 {
 		t.Errorf("%d records, want 1: half a batch was kept", n)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/llmproxy/llmproxy"
+	"github.com/llmproxy/llmproxy/adapter/internal/ledgersql/ledgersqltest"
 	"github.com/llmproxy/llmproxy/ledger"
 )
 
@@ -66,10 +67,10 @@ func TestReadBesideWriter(t *testing.T) {
 	s := open(t, file)
 	defer s.Close()
 	batch := make([]llmproxy.Record, 100)
-	next := batches(batch)
+	var records ledgersqltest.Records
 	var written int64
 	write := func() bool {
-		next()
+		records.Fill(batch)
 		written += int64(len(batch))
 		err := s.Append(t.Context(), batch)
 		if err != nil {

@@ -129,7 +129,11 @@ func TestHalves(t *testing.T) {
 	t.Parallel()
 	for _, amounts := range [][]int64{
 		{},
-		{0}, {1}, {-1}, {math.MaxInt64}, {math.MinInt64},
+		{0},
+		{1},
+		{-1},
+		{math.MaxInt64},
+		{math.MinInt64},
 		{math.MaxInt64, -1, 1},
 		{math.MaxInt64, math.MaxInt64, math.MinInt64},
 		{1<<32 - 1, 1<<32 - 1, -5},

@@ -18,7 +18,8 @@ import (
 )
 
 // Sums implements [ledger.Store]. A sum of tokens that an int64 does not hold is an
-// error; a sum of durations stops at the longest [time.Duration], 292 years.
+// error; a sum of durations stops at the longest [time.Duration], 292 years. A group whose
+// name is very long, or has a NUL, goes by a shorter one.
 func (s *Store) Sums(ctx context.Context, f ledger.Filter, by ledger.Grouping) (sums []ledger.Sum, err error) {
 	err = s.call(ctx, "sums", func(ctx context.Context) error {
 		q := s.query("SELECT ")

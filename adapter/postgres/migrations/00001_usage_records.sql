@@ -52,6 +52,3 @@ CREATE INDEX usage_records_provider ON usage_records (provider, time);
 CREATE INDEX usage_records_connection ON usage_records (connection_id, time) WHERE connection_id <> '';
 CREATE INDEX usage_records_pending ON usage_records (response_id, provider, time, id) WHERE outcome = 'pending';
 CREATE INDEX usage_records_original ON usage_records (time) WHERE original IS NOT NULL;
-
--- +goose Down
-DROP TABLE usage_records;

@@ -40,7 +40,7 @@ CREATE TABLE usage_records (
     search_units        INTEGER NOT NULL,
     record              TEXT    NOT NULL, -- JSON
     original            TEXT
-);
+) STRICT;
 
 CREATE INDEX usage_records_time ON usage_records (time);
 CREATE INDEX usage_records_key ON usage_records (key, time) WHERE key <> '';
@@ -49,6 +49,3 @@ CREATE INDEX usage_records_provider ON usage_records (provider, time);
 CREATE INDEX usage_records_connection ON usage_records (connection_id, time) WHERE connection_id <> '';
 CREATE INDEX usage_records_pending ON usage_records (response_id, provider, time, id) WHERE outcome = 'pending';
 CREATE INDEX usage_records_original ON usage_records (time) WHERE original IS NOT NULL;
-
--- +goose Down
-DROP TABLE usage_records;
