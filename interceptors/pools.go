@@ -1,0 +1,228 @@
+package interceptors
+
+import (
+	"cmp"
+	"context"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/llmproxy/llmproxy"
+)
+
+// Pools serves models from several targets each. As a [llmproxy.ProviderDetector] it
+// chooses the first target of a request, as an [llmproxy.Interceptor] it asks the next
+// one where that fails. A router is given it as both.
+//
+// Targets that fail are left alone for a while, then tried by one exchange ([Health]).
+// Conversations stay with the target that knows them ([Affinity]). One that only that
+// target can go on with, by previous_response_id or with encrypted reasoning, is not sent
+// to another; nor is anything that the client sends to a provider by name.
+//
+// Set the fields before its first use. It is safe for concurrent use and must not be
+// copied after that.
+type Pools struct {
+	// Models are the targets by the name of the model, as clients write it.
+	Models map[string][]Target
+	// Attempts is how many targets an exchange may be sent to; 0 means 3.
+	Attempts int
+
+	Health   Health
+	Affinity Affinity
+
+	// Draw returns a random number from 0 to n-1. Nil: evenly distributed.
+	Draw func(n int) int
+
+	once    sync.Once // guards the making of the following
+	ward    *ward
+	origins *origins
+}
+
+var (
+	_ llmproxy.ProviderDetector = (*Pools)(nil)
+	_ llmproxy.Interceptor      = (*Pools)(nil)
+)
+
+func (p *Pools) start() {
+	p.once.Do(func() { p.ward, p.origins = newWard(), newOrigins(&p.Affinity) })
+}
+
+// DetectProvider chooses the target of a request that names a model of the pools, and the
+// provider of one about a stored response that a pool has answered.
+func (p *Pools) DetectProvider(_ context.Context, hint llmproxy.ProviderHint) (provider, model string) {
+	if hint.Header.Get("X-Provider") != "" {
+		return "", ""
+	}
+	p.start()
+	now := time.Now()
+	targets := p.Models[hint.Model]
+	if len(targets) == 0 {
+		from, _ := p.origins.of(responseThread(responseOf(&hint.Operation)), now)
+		return from.provider, ""
+	}
+	x := &llmproxy.Exchange{Operation: hint.Operation, Header: hint.Header, Meta: hint.Meta}
+	order := p.order(targets, x, p.talk(targets, x), now)
+	if len(order) == 0 {
+		order = []int{0} // the router says what is wrong with it
+	}
+	chosen := &targets[order[0]]
+	for _, i := range order {
+		if _, out := p.ward.out(patientOf(&targets[i], x), now); !out {
+			chosen = &targets[i]
+			break
+		}
+	}
+	return chosen.Provider.Name(), chosen.route().Model
+}
+
+// Intercept sends x to the targets of its model until one answers.
+func (p *Pools) Intercept(ctx context.Context, x *llmproxy.Exchange, next llmproxy.RoundTripFunc) (*llmproxy.Reply, error) {
+	targets := p.Models[x.Meta.Model]
+	if x.Operation.Mount || len(targets) == 0 || x.Header.Get("X-Provider") != "" {
+		return next(ctx, x)
+	}
+	p.start()
+	now, talk := time.Now(), p.talk(targets, x)
+	order := p.order(targets, x, talk, now)
+	if len(order) == 0 {
+		return next(ctx, x)
+	}
+	x.OnSettled(func(r *llmproxy.Record) { p.origins.learn(r, talk, time.Now()) })
+	most := min(cmp.Or(p.Attempts, 3), len(order))
+	bound := continues(x)
+	if bound || x.Body == nil {
+		most = 1
+	}
+	var reply *llmproxy.Reply
+	var err error
+	asked := 0
+	for _, i := range order {
+		t := &targets[i]
+		v, ok := p.ward.admit(patientOf(t, x), time.Now())
+		if !ok && !bound {
+			continue
+		}
+		discard(reply)
+		asked++
+		var on bool
+		if reply, err, on = p.ask(ctx, x, t, v, asked < most, next); !on {
+			return reply, err
+		}
+	}
+	if asked == 0 {
+		// All are out: what the client gets is the answer of the one that comes back first.
+		t := p.soonest(targets, order, x, now)
+		reply, err, _ = p.ask(ctx, x, t, visit{patient: patientOf(t, x)}, false, next)
+	}
+	return reply, err
+}
+
+// ask sends x to t and reports on it. on says that another target is to be asked.
+func (p *Pools) ask(ctx context.Context, x *llmproxy.Exchange, t *Target, v visit, more bool, next llmproxy.RoundTripFunc) (reply *llmproxy.Reply, err error, on bool) {
+	ended := false
+	defer func() {
+		if !ended {
+			p.ward.leave(v) // a panic
+		}
+	}()
+	c := x.Clone()
+	c.Route = t.route()
+	reply, err = next(ctx, c)
+	ended = true
+	switch {
+	case !failed(reply, err):
+		p.ward.recovered(v, time.Now())
+		return reply, nil, false
+	case ctx.Err() != nil:
+		p.ward.leave(v)
+		return reply, err, false
+	}
+	f := &Failure{Err: err}
+	if err == nil {
+		if reply.StatusCode == http.StatusUnauthorized && t.Provider.Settings().ClientKeys {
+			p.ward.leave(v)
+			return reply, nil, false // it is the client's key that is wrong
+		}
+		f = failureOf(reply, nil)
+	}
+	switch {
+	case f.elsewhere() && f.Status != http.StatusNotFound:
+		p.ward.fell(&p.Health, v, f, time.Now())
+	case f.Status > 0:
+		p.ward.recovered(v, time.Now()) // it answers, if only that the request is wrong
+	default:
+		p.ward.leave(v) // the gateway's own refusal
+	}
+	return reply, err, more && f.elsewhere()
+}
+
+// order returns the places of the targets that x, of the conversation talk, can be sent
+// to, the first choice first.
+func (p *Pools) order(targets []Target, x *llmproxy.Exchange, talk thread, now time.Time) []int {
+	draw := p.Draw
+	switch {
+	case talk != none:
+		draw = talk.draws()
+	case draw == nil:
+		draw = rand.IntN
+	}
+	order := slices.DeleteFunc(inOrder(targets, draw), func(i int) bool { return !targets[i].serves(x) })
+	if from, ok := p.origins.of(talk, now); ok {
+		prefer(order, func(i int) bool { return from == origin{targets[i].Provider.Name(), targets[i].asked(x.Meta.Model)} })
+	}
+	if r := x.Route; r.Provider != nil && x.Transport == llmproxy.TransportWebSocket {
+		// Its connection is there, and what the provider remembers is in it.
+		prefer(order, func(i int) bool {
+			return targets[i].Provider.Name() == r.Provider.Name() && targets[i].asked(x.Meta.Model) == x.UpstreamModel()
+		})
+	}
+	if from, ok := p.origins.of(responseThread(x.Meta.PreviousResponseID), now); ok {
+		prefer(order, func(i int) bool { return from == origin{targets[i].Provider.Name(), targets[i].asked(x.Meta.Model)} })
+	}
+	return order
+}
+
+// prefer moves the first place that is wanted to the front.
+func prefer(order []int, wanted func(i int) bool) {
+	if n := slices.IndexFunc(order, wanted); n > 0 {
+		i := order[n]
+		copy(order[1:n+1], order[:n])
+		order[0] = i
+	}
+}
+
+// talk returns the conversation of x, none where it makes no difference.
+func (p *Pools) talk(targets []Target, x *llmproxy.Exchange) thread {
+	if len(targets) == 1 {
+		return none
+	}
+	var body []byte
+	if x.Body != nil {
+		body = x.Body.Bytes()
+	}
+	return p.Affinity.conversation(x.Header, body)
+}
+
+// soonest returns the target of order that comes back first.
+func (p *Pools) soonest(targets []Target, order []int, x *llmproxy.Exchange, now time.Time) *Target {
+	var first *Target
+	var at time.Time
+	for _, i := range order {
+		until, _ := p.ward.out(patientOf(&targets[i], x), now)
+		if first == nil || until.Before(at) {
+			first, at = &targets[i], until
+		}
+	}
+	return first
+}
+
+// patientOf is t as x asks it.
+func patientOf(t *Target, x *llmproxy.Exchange) patient {
+	who := patient{provider: t.Provider.Name(), model: t.asked(x.Meta.Model)}
+	if t.Provider.Settings().ClientKeys {
+		who.caller = x.Caller.Key
+	}
+	return who
+}

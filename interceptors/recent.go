@@ -1,0 +1,73 @@
+package interceptors
+
+import (
+	"container/list"
+	"time"
+)
+
+// recent is a map that forgets: what is older than life, and what has not been used for
+// longest once there are more than most. Who has it guards it.
+type recent[K comparable, V any] struct {
+	most  int
+	life  time.Duration // 0: for ever
+	items map[K]*list.Element
+	order *list.List // of *remembered, the last used first
+
+	// kept reports that an item is not to be forgotten, however many there are. Nil: none.
+	kept func(V) bool
+}
+
+type remembered[K comparable, V any] struct {
+	key   K
+	value V
+	since time.Time
+}
+
+func newRecent[K comparable, V any](most int, life time.Duration) *recent[K, V] {
+	return &recent[K, V]{most: most, life: life, items: map[K]*list.Element{}, order: list.New()}
+}
+
+// get returns the value of key, which counts as used.
+func (r *recent[K, V]) get(key K, now time.Time) (v V, ok bool) {
+	e, ok := r.items[key]
+	if !ok {
+		return v, false
+	}
+	item := e.Value.(*remembered[K, V])
+	if r.life > 0 && now.Sub(item.since) >= r.life {
+		r.remove(e)
+		return v, false
+	}
+	r.order.MoveToFront(e)
+	return item.value, true
+}
+
+// put sets the value of key, and its age to nothing.
+func (r *recent[K, V]) put(key K, v V, now time.Time) {
+	if e, ok := r.items[key]; ok {
+		item := e.Value.(*remembered[K, V])
+		item.value, item.since = v, now
+		r.order.MoveToFront(e)
+		return
+	}
+	r.items[key] = r.order.PushFront(&remembered[K, V]{key, v, now})
+	for e := r.order.Back(); len(r.items) > r.most && e != r.order.Front(); {
+		before := e.Prev()
+		if r.kept == nil || !r.kept(e.Value.(*remembered[K, V]).value) {
+			r.remove(e)
+		}
+		e = before
+	}
+}
+
+// forget removes key.
+func (r *recent[K, V]) forget(key K) {
+	if e, ok := r.items[key]; ok {
+		r.remove(e)
+	}
+}
+
+func (r *recent[K, V]) remove(e *list.Element) {
+	delete(r.items, e.Value.(*remembered[K, V]).key)
+	r.order.Remove(e)
+}
