@@ -230,7 +230,7 @@ func (b *Book) Lookup(q llmproxy.CostQuery) (c llmproxy.CostInfo, ok bool) {
 	if m := b.find(family, family, names); m != nil {
 		return m.at(q)
 	}
-	if tier, prepaid := tierOf(q.ServiceTier); family == "azure" && (tier != "" || prepaid) {
+	if tier, prepaid := tierOf(family, q.ServiceTier); family == "azure" && (tier != "" || prepaid) {
 		return c, false // Azure's other tiers are priced by its own list alone
 	}
 	for _, other := range kin(family) {
@@ -308,7 +308,7 @@ func (m *model) at(q llmproxy.CostQuery) (c llmproxy.CostInfo, ok bool) {
 	var tier string
 	var prepaid bool
 	if !m.flat {
-		tier, prepaid = tierOf(q.ServiceTier)
+		tier, prepaid = tierOf(p.Family, q.ServiceTier)
 	}
 	col, factored := p.column(tier, q.PromptTokens)
 	if col == nil || !col.completes && generates(q.API) {

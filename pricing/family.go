@@ -27,9 +27,9 @@ func kin(family string) []string {
 // maxName is the longest name of a model, in bytes, that can have a price.
 const maxName = 256
 
-// tierOf returns the name that factors and columns have for a tier as a provider spells
-// it. prepaid says that its tokens are paid elsewhere.
-func tierOf(served string) (tier string, prepaid bool) {
+// tierOf returns the name that factors and columns have for a tier as a family's provider
+// spells it. prepaid says that its tokens are paid elsewhere, as capacity.
+func tierOf(family, served string) (tier string, prepaid bool) {
 	var buf [32]byte
 	name, ok := lowered(buf[:], served)
 	if !ok {
@@ -46,7 +46,12 @@ func tierOf(served string) (tier string, prepaid bool) {
 	case "batch", "batches":
 		return "batch", false
 	case "scale", "reserved", "provisioned", "provisioned_throughput":
-		return "", true
+		switch family {
+		case "openai", "azure", "googleai", "vertexai", "bedrock":
+			return "", true
+		case "openrouter":
+			return "", false // capacity that OpenRouter has, and charges for as any other
+		}
 	}
 	return served, false
 }

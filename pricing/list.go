@@ -47,6 +47,7 @@ func ParseList(text string) (*List, error) {
 	for line := range strings.Lines(text) {
 		n++
 		line = strings.TrimSpace(line)
+		word, rest, _ := strings.Cut(line, " ")
 		var err error
 		switch {
 		case line == "":
@@ -54,10 +55,10 @@ func ParseList(text string) (*List, error) {
 			l.Notes = append(l.Notes, strings.TrimSpace(line[1:]))
 		case strings.HasPrefix(line, "[") && strings.HasSuffix(line, "]"):
 			family = line[1 : len(line)-1]
-		case family == "" && strings.HasPrefix(line, "source "):
-			l.Source = strings.TrimSpace(strings.TrimPrefix(line, "source "))
-		case family == "" && strings.HasPrefix(line, "version "):
-			l.Version = strings.TrimSpace(strings.TrimPrefix(line, "version "))
+		case family == "" && word == "source":
+			l.Source = strings.TrimSpace(rest)
+		case family == "" && word == "version":
+			l.Version = strings.TrimSpace(rest)
 		case family == "":
 			err = fmt.Errorf("%q belongs to no family", line)
 		default:

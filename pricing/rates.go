@@ -83,12 +83,9 @@ func (r *Rates) Set(i Item, text string) error {
 	var pico int64
 	if i.ByCall() {
 		usd, err := llmproxy.ParseUSD(text)
-		if err != nil || usd < 0 {
-			return fmt.Errorf("%s: %q is no price in dollars per call: %w", i, text, llmproxy.ErrMoney)
-		}
-		// What has more decimals than a picodollar is not rounded but refused.
-		if exact, err := llmproxy.ParseUSD(usd.String()); err != nil || exact != usd || significant(text) > 12 {
-			return fmt.Errorf("%s: %q has more than twelve decimals: %w", i, text, llmproxy.ErrMoney)
+		_, decimals, _ := strings.Cut(text, ".")
+		if err != nil || usd < 0 || strings.ContainsAny(text, "eE") || len(strings.TrimRight(decimals, "0")) > 12 {
+			return fmt.Errorf("%s: %q is no price in dollars per call with at most twelve decimals: %w", i, text, llmproxy.ErrMoney)
 		}
 		pico = int64(usd)
 	} else {
@@ -97,6 +94,21 @@ func (r *Rates) Set(i Item, text string) error {
 			return fmt.Errorf("%s: %q is no price in dollars per million tokens with at most six decimals: %w", i, text, err)
 		}
 		pico = int64(rate)
+	}
+	return r.bounded(i, pico, text)
+}
+
+// The highest prices that are taken: a million dollars, per million tokens or
+// per call. In picodollars.
+const (
+	dearestToken = 1_000_000 * 1_000_000
+	dearestCall  = 1_000_000 * 1_000_000_000_000
+)
+
+// bounded states a price that is not too high to be one.
+func (r *Rates) bounded(i Item, pico int64, text string) error {
+	if !i.ByCall() && pico > dearestToken || pico > dearestCall {
+		return fmt.Errorf("%s: %s is more than a million dollars: %w", i, text, llmproxy.ErrMoney)
 	}
 	r.put(i, pico)
 	return nil
@@ -119,15 +131,7 @@ func (r *Rates) SetRounded(i Item, text string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %q: %w", i, text, err)
 	}
-	r.put(i, int64(rounded))
-	return nil
-}
-
-// significant returns the number of decimals of text without an exponent, trailing
-// zeros left out.
-func significant(text string) int {
-	_, fraction, _ := strings.Cut(text, ".")
-	return len(strings.TrimRight(fraction, "0"))
+	return r.bounded(i, int64(rounded), text)
 }
 
 func (r *Rates) put(i Item, pico int64) {

@@ -198,7 +198,11 @@ func (e *decision) on(p *pricing.Price) (drop bool, err error) {
 	case "drop":
 		return true, nil
 	case "alias":
-		p.Aliases = append(p.Aliases, e.words[1:]...)
+		for _, name := range e.words[1:] {
+			if !slices.Contains(p.Aliases, name) {
+				p.Aliases = append(slices.Clone(p.Aliases), name)
+			}
+		}
 	case "set":
 		l, err := pricing.ParseList("[x]\nx " + strings.Join(e.words[1:], " "))
 		if err != nil {

@@ -51,9 +51,9 @@ func main() {
 }
 
 func run(genai, models, day, out string, log io.Writer) error {
-	at, err := time.Parse(time.DateOnly, day)
+	at, err := parseDay(day)
 	if err != nil {
-		return fmt.Errorf("-day: %w", err)
+		return err
 	}
 	decided, err := parseDecisions(decisionText)
 	if err != nil {
@@ -88,6 +88,14 @@ func run(genai, models, day, out string, log io.Writer) error {
 		return errors.Join(errors.New("the list does not read back"), err)
 	}
 	return os.WriteFile(out, []byte(text), 0o644)
+}
+
+func parseDay(day string) (time.Time, error) {
+	at, err := time.Parse(time.DateOnly, day)
+	if err != nil {
+		return at, fmt.Errorf("-day: %w", err)
+	}
+	return at, nil
 }
 
 // load reads the files of a package below prefix, and says what the package is.
