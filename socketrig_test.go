@@ -17,7 +17,7 @@ import (
 )
 
 // patience bounds the waits of these tests for what must come.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // newSocketRig starts a gateway that serves WebSockets, in front of a simulator that is
 // like so.
@@ -28,7 +28,7 @@ func newSocketRig(t *testing.T, so simulator.Options, opts ...llmproxy.Option) *
 	// The sockets are closed before the servers wait for their handlers.
 	t.Cleanup(func() { r.simulator.Close() })
 	r = newRigOf(t, so, openai_compatible.Config{Type: "openai", APIKey: providerKey},
-		append([]llmproxy.Option{llmproxy.WithWebSocket(coderws.Upgrader{}, coderws.Dialer{})}, opts...)...)
+		append([]llmproxy.Option{llmproxy.WithWebSocket(coderws.Upgrader{}, coderws.Dialer{HandshakeTimeout: patience})}, opts...)...)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
@@ -65,7 +65,7 @@ func (r *rig) handshake(path string, fields ...string) (llmproxy.WSConn, *http.R
 	for i := 0; i < len(fields); i += 2 {
 		header.Set(fields[i], fields[i+1])
 	}
-	return coderws.Dialer{}.Dial(r.t.Context(), "ws"+strings.TrimPrefix(r.gateway, "http")+path, header)
+	return coderws.Dialer{HandshakeTimeout: patience}.Dial(r.t.Context(), "ws"+strings.TrimPrefix(r.gateway, "http")+path, header)
 }
 
 // send sends a text message.
