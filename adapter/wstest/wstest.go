@@ -18,7 +18,7 @@ import (
 )
 
 // patience bounds what should happen at once. It is long, as machines are busy.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // Run tests the connections between u and d. What they lack that is optional it reports as
 // skipped: the capabilities that are interfaces of their own, and telling how a peer has
