@@ -210,7 +210,7 @@ func (p *Price) call(i int) *Rates {
 // [llmproxy.CostLookup] and allocates nothing.
 //
 // The operator's price comes first, its exact names before its patterns, then the
-// lists'. In each the model that answered is looked for before the one that was asked
+// list's. In each the model that answered is looked for before the one that was asked
 // for, and a name as it is before one without its date or version.
 func (b *Book) Lookup(q llmproxy.CostQuery) (c llmproxy.CostInfo, ok bool) {
 	var buf [2][maxName]byte
@@ -227,14 +227,14 @@ func (b *Book) Lookup(q llmproxy.CostQuery) (c llmproxy.CostInfo, ok bool) {
 	if b.names != nil {
 		family = b.names[q.Provider]
 	}
-	if m := b.find(family, family, names); m != nil {
-		return m.at(q)
+	if family == "azure" && len(names[0]) > 0 {
+		names[1] = nil // the name of a deployment, which may be any
 	}
-	if tier, prepaid := tierOf(family, q.ServiceTier); family == "azure" && (tier != "" || prepaid) {
-		return c, false // Azure's other tiers are priced by its own list alone
-	}
-	for _, other := range kin(family) {
-		if m := b.find(other, family, names); m != nil {
+	for _, name := range names {
+		if m, own := b.find(family, name); m != nil {
+			if tier, prepaid := tierOf(family, q.ServiceTier); !own && family == "azure" && (tier != "" || prepaid) {
+				return c, false // Azure's other tiers are priced by its own list alone
+			}
 			return m.at(q)
 		}
 	}
@@ -258,26 +258,31 @@ func (s *shelf) own(names [2][]byte) *model {
 	return nil
 }
 
-// find returns the model of a family that one of names means, as the family spelling
-// writes names.
-func (b *Book) find(family, spelling string, names [2][]byte) *model {
-	s := b.families[family]
-	if s == nil {
-		return nil
-	}
+// find returns the model that a provider of a family calls name: as it is before without
+// a date or version, and each in the family's own list before that of its kin. own says
+// whose it is.
+func (b *Book) find(family string, name []byte) (m *model, own bool) {
+	name = modelname.Trimmed(family, name)
 	for _, loose := range [...]bool{false, true} {
-		for _, name := range names {
-			name = modelname.Trimmed(spelling, name)
-			m := s.named(spelling, name, loose)
-			if rest, ok := modelname.InRegion(name); m == nil && ok && spelling == "bedrock" {
-				m = s.named(spelling, rest, loose)
+		if s := b.families[family]; s != nil {
+			if m = s.named(family, name, loose); m != nil {
+				return m, true
 			}
-			if m != nil {
-				return m
+			if rest, ok := modelname.InRegion(name); ok && family == "bedrock" {
+				if m = s.named(family, rest, loose); m != nil {
+					return m, true
+				}
+			}
+		}
+		for _, other := range kin(family) {
+			if s := b.families[other]; s != nil {
+				if m = s.named(family, name, loose); m != nil {
+					return m, false
+				}
 			}
 		}
 	}
-	return nil
+	return nil, false
 }
 
 // named returns the model called name, or called so without what [modelname.Reduced] leaves out.

@@ -88,7 +88,9 @@ func TestModelsAreFoundByTheNamesProvidersGiveThem(t *testing.T) {
 		{"bedrock", "eu.amazon.nova-2-lite-v1:0", "", "0.374"},
 		{"bedrock", "openai.gpt-oss-120b-1:0", "", "0.15"},
 		{"azure", "gpt-4o-2024-08-06", "our-deployment", "2.5"},
-		{"azure", "gpt-35-turbo", "", "0.5"},
+		{"azure", "gpt-35-turbo", "gpt-4", "0.5"}, // a deployment may have any name
+		{"azure", "no-such-model", "gpt-4", ""},
+		{"azure", "", "gpt-4", "30"},
 		{"fireworks", "accounts/fireworks/models/glm-5p3", "", "1.4"},
 		{"fireworks", "glm-5p3", "", "1.4"},
 		{"fireworks", "accounts/acme/models/glm-5p3", "", ""},
