@@ -201,11 +201,8 @@ func (l *Limits) refuse(code, what string, most int64, wait time.Duration) *llmp
 
 // used returns the tokens to charge for the exchange of r.
 func (h *hold) used(r *llmproxy.Record) int64 {
-	if r.UsageSource == llmproxy.UsageNone {
-		switch r.Outcome {
-		case llmproxy.OutcomeCompleted, llmproxy.OutcomeIncomplete, llmproxy.OutcomeCancelled, llmproxy.OutcomePending:
-			return h.tokens // something was used: nobody knows what
-		}
+	if r.UsageSource == llmproxy.UsageNone && (r.CostState != llmproxy.CostFree || r.Outcome == llmproxy.OutcomeCompleted) {
+		return h.tokens // something was used: nobody knows what
 	}
 	return tokensOf(r)
 }
