@@ -49,6 +49,9 @@ type Operation struct {
 	JSON bool
 	// Metered says that the answer reports usage in the way of API.
 	Metered bool
+	// Settles says that the answer may show what an earlier exchange has used: it is of a
+	// request that retrieves, streams or cancels a background response.
+	Settles bool
 	// Charged says that providers charge for it although nobody here reads for what:
 	// audio, video, reranking.
 	Charged bool

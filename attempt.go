@@ -109,8 +109,13 @@ func (e *run) send(ctx context.Context, t *try) (*Reply, error) {
 	}
 	stream := newBodyStream(ctx, t.cancel, resp.Body, e.a.limits.StreamIdleTimeout)
 	reply := e.newReply(x, resp, stream)
-	if metered && !reply.unread {
+	switch {
+	case reply.unread:
+	case metered:
 		e.meter(x, reply, stream, api, asked)
+	case e.a.settler != nil && x.Operation.Settles && api.NewExtractor != nil && reply.StatusCode < 300:
+		reply.shown = newTap(api.NewExtractor(), x, reply, e.a.limits.Frame)
+		stream.tap = reply.shown
 	}
 	return reply, nil
 }

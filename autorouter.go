@@ -20,6 +20,7 @@ type AutoRouter struct {
 	transport    http.RoundTripper
 	interceptors []Interceptor
 	recorder     Recorder
+	settler      Settler // the recorder, if it is one
 	billing      *BillingCalculator
 	onBilling    func(*Record, *BillingResult)
 	metering     bool
@@ -55,6 +56,7 @@ func NewAutoRouter(opts ...Option) *AutoRouter {
 	if a.transport == nil {
 		a.transport = NewTransport()
 	}
+	a.settler, _ = a.recorder.(Settler)
 	return a
 }
 

@@ -122,7 +122,7 @@ func listed(post, isJSON bool, path string) (t target, ok bool) {
 	case first == "embeddings" && rest == "":
 		t.op.API = APIEmbeddings
 	case first == "responses":
-		t.op.API = APIResponses
+		t.op.API, t.op.Settles = APIResponses, settles(post, rest)
 	case first == "messages":
 		t.op.API = APIMessages
 		t.op.JSON = post && (rest == "" || rest == "/count_tokens")
@@ -197,11 +197,21 @@ func onMount(post, isJSON bool, path string) (t target, err *Error) {
 	}
 	if t.op.API == "" {
 		t.op.API = apiOfSegments(path)
+		if at := strings.Index(path, "/responses/"); at >= 0 {
+			t.op.Settles = settles(post, path[at+len("/responses"):])
+		}
 		// Of what nobody here knows, nobody can say that it is free.
 		t.op.Charged = post && (t.op.API == "" || t.op.API == "models" || charged[string(t.op.API)] || strings.HasSuffix(path, "/messages/batches"))
 	}
 	t.op.Mount, t.op.Path = true, path
 	return t, nil
+}
+
+// settles reports whether rest, below /responses, is that of a response itself or of its
+// cancellation.
+func settles(post bool, rest string) bool {
+	id, verb := segment(rest)
+	return id != "" && (!post && verb == "" || post && verb == "/cancel")
 }
 
 // apiOfSegments names the API of a path that is not read, by the first of its segments

@@ -12,6 +12,7 @@ const (
 	headerRequestID        = "X-Gateway-Request-Id"
 	headerProvider         = "X-Gateway-Provider"
 	headerModel            = "X-Gateway-Model"
+	headerCost             = "X-Gateway-Cost"
 	headerPromptTokens     = "X-Gateway-Prompt-Tokens"
 	headerCompletionTokens = "X-Gateway-Completion-Tokens"
 )

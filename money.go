@@ -38,6 +38,10 @@ func ParseUSD(text string) (USD, error) {
 		digits, shift = digits[:keep], 0
 	}
 	var n uint64
+	most := uint64(math.MaxInt64)
+	if negative {
+		most++
+	}
 	for i := range len(digits) + shift {
 		d := uint64(0)
 		if i < len(digits) {
@@ -45,13 +49,13 @@ func ParseUSD(text string) (USD, error) {
 		}
 		hi, lo := bits.Mul64(n, 10)
 		sum, carry := bits.Add64(lo, d, 0)
-		if hi != 0 || carry != 0 || sum > math.MaxInt64 {
+		if hi != 0 || carry != 0 || sum > most {
 			return 0, ErrMoney
 		}
 		n = sum
 	}
 	if roundsUp(dropped, n) {
-		if n == math.MaxInt64 {
+		if n == most {
 			return 0, ErrMoney
 		}
 		n++

@@ -30,13 +30,14 @@ func TestParseUSD(t *testing.T) {
 		{"9e-100", 0, "0"},
 		{"-2.5", -25e11, "-2.5"},
 		{"9223372.036854775807", math.MaxInt64, "9223372.036854775807"},
+		{"-9223372.036854775808", math.MinInt64, "-9223372.036854775808"},
 	} {
 		got, err := llmproxy.ParseUSD(tt.in)
 		if err != nil || got != tt.want || got.String() != tt.out {
 			t.Errorf("ParseUSD(%q) = %d (%s), %v, want %d (%s)", tt.in, got, got, err, tt.want, tt.out)
 		}
 	}
-	for _, in := range []string{"", "-", ".", ".5", "1,5", "NaN", "Inf", "0x1", "1e", "1e9999", "1 ", "$1", "9223372.036854775808", "1e7", "9223372.0368547758075"} {
+	for _, in := range []string{"", "-", ".", ".5", "1,5", "NaN", "Inf", "0x1", "1e", "1e9999", "1 ", "$1", "9223372.036854775808", "-9223372.036854775809", "1e7", "9223372.0368547758075"} {
 		if got, err := llmproxy.ParseUSD(in); err != llmproxy.ErrMoney { //nolint:errorlint // the very error
 			t.Errorf("ParseUSD(%q) = %d, %v", in, got, err)
 		}

@@ -116,3 +116,12 @@ type Recorder interface {
 	// counts once. The recorder must not keep r itself, or what it points to.
 	Record(ctx context.Context, r *Record) error
 }
+
+// Settler is a [Recorder] that can complete the record of a background response, which is
+// pending until a later exchange shows what the response has used.
+type Settler interface {
+	Recorder
+	// Settle gives the pending record of the response its outcome, usage and cost: those of
+	// r. settled is false where the response is not pending, or not any more.
+	Settle(ctx context.Context, provider, responseID string, r *Record) (settled bool, err error)
+}

@@ -99,9 +99,7 @@ func (e *run) hold(length int64) *Error {
 	}
 	e.announce(e.reply.Header)
 	h := e.sink.header()
-	if e.meta.UsageReported {
-		setTokens(h, e.meta.Usage)
-	}
+	e.setBill(h)
 	if e.reply.StatusCode != http.StatusNoContent && e.reply.StatusCode != http.StatusNotModified {
 		h["Content-Length"] = []string{strconv.Itoa(len(held))}
 	}
@@ -130,6 +128,9 @@ func (e *run) flow(held []byte, flush bool) *Error {
 	if reply.Tap != nil && trailers {
 		h.Add("Trailer", headerPromptTokens)
 		h.Add("Trailer", headerCompletionTokens)
+		if e.a.billing != nil {
+			h.Add("Trailer", headerCost)
+		}
 	}
 	if len(h["Trailer"]) > 0 {
 		h.Del("Content-Length") // a body with trailers has none
@@ -168,6 +169,9 @@ func (e *run) flow(held []byte, flush bool) *Error {
 				// The record is kept before the client can have the whole answer.
 				e.settle(ending{whole: true, gone: gone})
 			}
+			if reply.shown != nil && reply.shown.Done() {
+				e.settleEarlier()
+			}
 			send(piece)
 			continue
 		}
@@ -178,6 +182,7 @@ func (e *run) flow(held []byte, flush bool) *Error {
 			err = io.ErrUnexpectedEOF
 		}
 		if gone {
+			e.settleEarlier()
 			e.settle(ending{whole: err == io.EOF, gone: true})
 			return e.clientGone()
 		}
@@ -186,6 +191,7 @@ func (e *run) flow(held []byte, flush bool) *Error {
 		}
 		break
 	}
+	e.settleEarlier()
 	e.settle(ending{whole: true})
 	e.sink.finish(e.trailers())
 	return nil
@@ -204,15 +210,21 @@ func (e *run) trailers() http.Header {
 			t[name] = values
 		}
 	}
-	if e.reply.Tap != nil && e.meta.UsageReported {
-		setTokens(t, e.meta.Usage)
+	if e.reply.Tap != nil {
+		e.setBill(t)
 	}
 	return t
 }
 
-func setTokens(h http.Header, u Usage) {
-	h[headerPromptTokens] = []string{strconv.FormatInt(u.PromptTokens, 10)}
-	h[headerCompletionTokens] = []string{strconv.FormatInt(u.CompletionTokens, 10)}
+// setBill tells the client what the exchange used and costs, as far as that is known.
+func (e *run) setBill(h http.Header) {
+	if u := e.meta.Usage; e.meta.UsageReported {
+		h[headerPromptTokens] = []string{strconv.FormatInt(u.PromptTokens, 10)}
+		h[headerCompletionTokens] = []string{strconv.FormatInt(u.CompletionTokens, 10)}
+		if e.rec.CostKnown {
+			h[headerCost] = []string{e.rec.Cost.String()}
+		}
+	}
 }
 
 // broken ends an exchange whose answer broke off: with a status while there is still

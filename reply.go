@@ -11,6 +11,7 @@ type Reply struct {
 
 	exchange *Exchange   // as it was sent
 	tap      *tap        // Tap, where it is the pipeline's own
+	shown    *tap        // of an answer that may show what an earlier exchange has used
 	unproven bool        // the framing does not tell an end from a cut
 	unread   bool        // the answer is coded in a way that nobody here can read
 	trailers []string    // the names of the provider's trailers that travel on

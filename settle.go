@@ -55,13 +55,17 @@ func (e *run) settle(end ending) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.client), settleTimeout)
 	defer cancel()
-	defer func() {
-		if p := recover(); p != nil {
-			e.a.log().Error("the recorder panicked", "id", r.ID, "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
-		}
-	}()
+	defer e.contain("the recorder panicked")
 	if err := e.a.recorder.Record(ctx, r); err != nil {
 		e.a.log().Error("a record could not be kept", "id", r.ID, "error", err)
+	}
+}
+
+// contain, deferred, ends a panic of a callback. What it says may be a prompt: its type has
+// to do.
+func (e *run) contain(what string) {
+	if p := recover(); p != nil {
+		e.a.log().Error(what, "id", e.x.ID, "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
 	}
 }
 
@@ -104,6 +108,12 @@ func (e *run) judge(end ending) {
 		}
 	}
 	switch {
+	case answered && e.served().Meta.Background && m.Outcome == OutcomeUnknown && m.ID != "" && r.Status < 300:
+		// It goes on without us: a later request will show its end.
+		r.Outcome, r.CostState, r.Error = OutcomePending, CostPending, nil
+		if end.gone {
+			r.Status = statusClientGone
+		}
 	case end.gone:
 		r.Outcome, r.Status = OutcomeCancelled, statusClientGone
 		e.charge(m.UsageReported && (m.Outcome != OutcomeUnknown || end.whole && answered && !e.streams()))
@@ -167,11 +177,7 @@ func (e *run) charge(final bool) {
 // bill prices the record.
 func (e *run) bill() {
 	r := &e.rec
-	defer func() {
-		if p := recover(); p != nil {
-			e.a.log().Error("billing panicked", "id", r.ID, "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
-		}
-	}()
+	defer e.contain("billing panicked")
 	e.billed = e.a.billing.Bill(r)
 	b := &e.billed
 	r.Cost, r.CostKnown, r.CostState = b.Cost, b.CostKnown, b.State

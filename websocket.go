@@ -41,7 +41,8 @@ const (
 type WSConn interface {
 	// ReadMessage returns the next text or binary message, whole. p is valid until the
 	// next call. After an error every call fails. A connection that the peer has closed
-	// is a *[WSCloseError] where the library tells its code.
+	// is a *[WSCloseError] where the library tells its code, with 1006 where it ended
+	// without a close frame; a message beyond the read limit an *[http.MaxBytesError].
 	ReadMessage() (messageType int, p []byte, err error)
 	// WriteMessage sends a message. It must not keep data.
 	WriteMessage(messageType int, data []byte) error

@@ -2,6 +2,8 @@ package llmproxy
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -92,26 +94,31 @@ func (s *session) check(now time.Time) {
 // ping asks both sides whether they are there. One that does not answer in time has
 // vanished.
 func (s *session) ping() {
-	conns := []WSConn{s.client}
+	s.pingOne(s.client, func() bool { return false })
 	s.mu.Lock()
-	for _, u := range s.ups {
-		conns = append(conns, u.conn)
-	}
+	ups := slices.Collect(maps.Values(s.ups))
 	s.mu.Unlock()
-	for _, c := range conns {
-		p, ok := c.(WSPinger)
-		if !ok {
-			continue
-		}
-		s.wg.Go(func() {
-			const patience = 20 * time.Second
-			ctx, cancel := context.WithTimeout(s.ctx, patience)
-			defer cancel()
-			if p.Ping(ctx) != nil && s.ctx.Err() == nil {
-				_ = c.Close()
-			}
-		})
+	for _, u := range ups {
+		asked := time.Now().UnixNano()
+		// A pong is not read while a slow client keeps its reader waiting.
+		s.pingOne(u.conn, func() bool { return u.heard.Load() > asked || s.writing.Load() != 0 })
 	}
+}
+
+// pingOne ends c if it does not answer and shows no life otherwise.
+func (s *session) pingOne(c WSConn, alive func() bool) {
+	p, ok := c.(WSPinger)
+	if !ok {
+		return
+	}
+	s.wg.Go(func() {
+		const patience = 20 * time.Second
+		ctx, cancel := context.WithTimeout(s.ctx, patience)
+		defer cancel()
+		if p.Ping(ctx) != nil && s.ctx.Err() == nil && !alive() {
+			_ = c.Close()
+		}
+	})
 }
 
 // interruptAll ends all turns, and with them the session.

@@ -324,6 +324,9 @@ func closeOf(err error) (code int, reason string) {
 	if c, ok := errors.AsType[*WSCloseError](err); ok {
 		return c.Code, c.Reason
 	}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return WSCloseTooBig, "the message is larger than the gateway allows"
+	}
 	return WSCloseAbnormal, ""
 }
 

@@ -128,7 +128,7 @@ func testRevisions(t *testing.T, s ledger.Store) {
 func testRevisionsInOneAppend(t *testing.T, s ledger.Store) {
 	a0 := background("a")
 	a1 := a0
-	a1.Revision, a1.Cost = 1, 1
+	a1.Revision, a1.Cost, a1.CostKnown = 1, 1, true
 	b0, b1 := a0, a1
 	b0.ID, b1.ID = "b", "b"
 	c := plain("c", 3)
