@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -63,6 +64,9 @@ func (p *Pools) DetectProvider(_ context.Context, hint llmproxy.ProviderHint) (p
 		return from.provider, ""
 	}
 	x := &llmproxy.Exchange{Operation: hint.Operation, Header: hint.Header, Meta: hint.Meta}
+	if strings.EqualFold(hint.Header.Get("Upgrade"), "websocket") {
+		x.Transport = llmproxy.TransportWebSocket
+	}
 	order := p.order(targets, x, p.talk(targets, x), now)
 	if len(order) == 0 {
 		order = []int{0} // the router says what is wrong with it
