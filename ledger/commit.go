@@ -118,6 +118,9 @@ func (j *Journal) syncOne(s *segment, end int64) error {
 			defer j.mu.Unlock()
 			s.unsynced = s.unsynced[:copy(s.unsynced, s.unsynced[end-s.synced:])]
 			s.synced = end
+			if s != j.active && s.synced == s.end {
+				j.buffer, s.unsynced = s.unsynced[:0], nil
+			}
 			return nil
 		}
 		s.failed = true

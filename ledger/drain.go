@@ -60,106 +60,139 @@ func (j *Journal) pause(ctx context.Context, d time.Duration) {
 type drainer struct {
 	*Journal
 	at       position
+	batch    batch
+	loaded   bool // there is a batch that the store has not taken yet
 	buf      []byte
-	records  []llmproxy.Record
-	raw      [][]byte // the same as entries, valid until the next read
-	failures int      // appends in a row
+	failures int     // in a row
+	fresh    []fresh // what is left of taken, the oldest first
+	taken    []fresh // from the journal
+}
+
+// batch is what goes to the store next.
+type batch struct {
+	records    []llmproxy.Record
+	raw        [][]byte         // the same as entries, in the drainer's buf
+	settlement *llmproxy.Record // else: comes alone
+	next       position         // behind all of it; the drainer's at where there is nothing
 }
 
 // all drains what there is. It returns false when ctx has ended.
 func (d *drainer) all(ctx context.Context) bool {
 	for ctx.Err() == nil {
-		next, settlement, err := d.read()
+		more, err := d.step(ctx)
+		d.reclaim(ctx)
 		switch {
-		case err != nil:
-			err = d.failed(ctx, err, "the ledger's journal cannot be read")
-		case settlement != nil:
-			err = d.settleLate(ctx, settlement)
-		case len(d.records) > 0:
-			err = d.append(ctx)
-		case next == d.at:
-			d.reclaim(ctx)
+		case err != nil && ctx.Err() == nil:
+			d.pause(ctx, min(firstPause<<min(d.failures-1, 10), longestPause))
+		case err == nil && !more:
 			return true
 		}
-		if err != nil {
-			if ctx.Err() == nil {
-				d.pause(ctx, min(firstPause<<min(d.failures-1, 10), longestPause))
-			}
-			continue
-		}
-		d.advance(next)
-		d.reclaim(ctx)
 	}
 	return false
 }
 
-// read reads the next batch into d.records: up to next, which is where d is when there is
-// nothing. A settlement comes alone.
-func (d *drainer) read() (next position, settlement *llmproxy.Record, err error) {
-	d.records, d.raw = d.records[:0], d.raw[:0]
-	s, end := d.segmentFrom(d.at)
-	if s == nil {
-		return d.at, nil, nil
-	}
-	next = d.at
-	if next.segment != s.number {
-		next = position{s.number, 0}
-	}
-	b := d.buf[:min(int64(len(d.buf)), end-next.off)]
-	if n, err := s.file.ReadAt(b, next.off); n < len(b) {
-		if d.failures < readAttempts {
-			return next, nil, fmt.Errorf("ledger: read %s: %w", segmentName(s.number), cmp.Or(err, io.ErrUnexpectedEOF))
+// step moves one batch. more is false where there is none.
+func (d *drainer) step(ctx context.Context) (more bool, err error) {
+	if !d.loaded {
+		if err := d.read(); err != nil {
+			return false, d.failed(ctx, err, "the ledger's journal cannot be read")
 		}
-		d.o.Logger.Error("a part of the ledger's journal cannot be read", "segment", s.number, "bytes", readHoles(s.file, b, next.off))
-		d.failures = 0
+		d.loaded = true
 	}
-	start, stopped := next.off, false
-	scan(b, start, func(e entry) bool {
-		if len(d.records) == batchRecords || e.kind == kindSettlement && len(d.records) > 0 {
+	switch b := &d.batch; {
+	case b.settlement != nil:
+		err = d.settleLate(ctx, b.settlement)
+	case len(b.records) > 0:
+		err = d.append(ctx)
+	}
+	if err != nil {
+		return false, d.failed(ctx, err, "the ledger's store does not take records")
+	}
+	d.loaded = false
+	if d.batch.next == d.at {
+		return false, nil
+	}
+	d.advance()
+	return true, nil
+}
+
+// read reads the next batch.
+func (d *drainer) read() error {
+	d.batch = batch{records: d.batch.records[:0], raw: d.batch.raw[:0], next: d.at}
+	d.mu.Lock()
+	s, end := d.segmentFrom(d.at)
+	d.takeFresh()
+	d.mu.Unlock()
+	if s == nil {
+		return nil
+	}
+	from := d.at
+	if from.segment != s.number {
+		from = position{s.number, 0}
+	}
+	b := d.buf[:min(int64(len(d.buf)), end-from.off)]
+	if n, err := s.file.ReadAt(b, from.off); n < len(b) {
+		if d.failures < readAttempts {
+			return fmt.Errorf("ledger: read %s: %w", segmentName(s.number), cmp.Or(err, io.ErrUnexpectedEOF))
+		}
+		d.o.Logger.Error("a part of the ledger's journal cannot be read", "segment", s.number, "bytes", readHoles(s.file, b, from.off))
+	}
+	next, stopped, err := d.take(b, from)
+	switch whole := from.off+int64(len(b)) == end; {
+	case err != nil:
+		return err
+	case stopped:
+	case whole:
+		next.off = end // what is left of it is damaged
+	case next == from:
+		// Not one entry in all of it: the next one may begin at its very end.
+		next.off += int64(len(b)) - entryHead - maxPayload
+	}
+	d.batch.next = next
+	return nil
+}
+
+// take takes records from b, which is at from, up to next. stopped says that it could have
+// taken more.
+func (d *drainer) take(b []byte, from position) (next position, stopped bool, err error) {
+	next = from
+	scan(b, from.off, func(e entry) bool {
+		if len(d.batch.records) == batchRecords || e.kind == kindSettlement && len(d.batch.records) > 0 {
 			stopped = true
 			return false
 		}
 		if e.kind == kindRecord || e.kind == kindSettlement {
-			whole := b[e.off-start : e.off-start+e.size()]
-			var r llmproxy.Record
-			switch err = r.UnmarshalJSON(e.payload); {
+			raw := b[e.off-from.off : e.off-from.off+e.size()]
+			r, known := d.known(position{from.segment, e.off})
+			if !known {
+				err = r.UnmarshalJSON(e.payload)
+			}
+			switch {
 			case err != nil:
-				if err = d.setAside(whole, err); err != nil {
+				if err = d.setAside(raw, err); err != nil {
 					return false
 				}
 			case e.kind == kindSettlement:
-				settlement = &r
+				d.batch.settlement, stopped = &r, true
 			default:
-				d.records, d.raw = append(d.records, r), append(d.raw, whole)
+				d.batch.records, d.batch.raw = append(d.batch.records, r), append(d.batch.raw, raw)
 			}
 		}
 		next.off = e.off + e.size()
-		return settlement == nil
+		return !stopped
 	})
-	switch whole := start+int64(len(b)) == end; {
-	case err != nil:
-		return next, nil, err
-	case stopped || settlement != nil:
-	case whole:
-		next.off = end // what is left of it is damaged
-	case next.off == start:
-		// Not one entry in all of it: the next one may begin at its very end.
-		next.off = start + int64(len(b)) - entryHead - maxPayload
-	}
-	return next, settlement, nil
+	return next, stopped, err
 }
 
 // segmentFrom returns the segment in which what comes after p is, and its end; nil where
-// nothing comes.
+// nothing comes. j.mu is held.
 func (j *Journal) segmentFrom(p position) (*segment, int64) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
 	for _, s := range j.old {
 		if s.number >= p.segment && p.before(position{s.number, s.end}) {
 			return s, s.end
 		}
 	}
-	if p.before(j.tail()) {
+	if j.active.end > 0 && p.before(j.tail()) {
 		return j.active, j.active.end
 	}
 	return nil, 0
@@ -167,18 +200,11 @@ func (j *Journal) segmentFrom(p position) (*segment, int64) {
 
 // append moves the batch into the store.
 func (d *drainer) append(ctx context.Context) error {
-	err := d.put(ctx, d.records)
+	err := d.put(ctx, d.batch.records)
 	if err != nil && ctx.Err() == nil && d.failures >= 2 {
 		err = d.sift(ctx, err)
 	}
-	if err != nil {
-		return d.failed(ctx, err, "the ledger's store does not take records")
-	}
-	if d.failures > 0 {
-		d.failures = 0
-		d.o.Logger.Info("the ledger's store takes records again")
-	}
-	return nil
+	return err
 }
 
 func (d *drainer) put(ctx context.Context, records []llmproxy.Record) error {
@@ -209,10 +235,10 @@ func (d *drainer) sift(ctx context.Context, fault error) error {
 		return fault
 	}
 	const probes = 8
-	n := len(d.records)
+	n := len(d.batch.records)
 	good := -1
 	for i := range min(n, probes) {
-		if at := i * n / min(n, probes); d.put(ctx, d.records[at:at+1]) == nil {
+		if at := i * n / min(n, probes); d.put(ctx, d.batch.records[at:at+1]) == nil {
 			good = at
 			break
 		}
@@ -223,114 +249,42 @@ func (d *drainer) sift(ctx context.Context, fault error) error {
 	bad := map[int]error{}
 	for i := range n {
 		// Once more, so that one lost connection does not look like a refusal.
-		if d.put(ctx, d.records[i:i+1]) != nil {
-			if err := d.put(ctx, d.records[i:i+1]); err != nil {
+		if d.put(ctx, d.batch.records[i:i+1]) != nil {
+			if err := d.put(ctx, d.batch.records[i:i+1]); err != nil {
 				bad[i] = err
 			}
 		}
 	}
-	if err := d.put(ctx, d.records[good:good+1]); err != nil {
+	if err := d.put(ctx, d.batch.records[good:good+1]); err != nil {
 		return err // it has gone down meanwhile
 	}
 	for i, err := range bad {
-		if err := d.setAside(d.raw[i], err); err != nil {
+		if err := d.setAside(d.batch.raw[i], err); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// advance notes that the store has what is before next.
-func (d *drainer) advance(next position) {
-	if err := d.checkpoint.write(next); err != nil {
+// advance notes that the store has the batch.
+func (d *drainer) advance() {
+	if d.failures > 0 {
+		d.failures = 0
+		d.o.Logger.Info("the ledger is drained again")
+	}
+	d.at = d.batch.next
+	if err := d.checkpoint.write(d.at); err != nil {
 		d.o.Logger.Error("the ledger's checkpoint could not be written", "error", err)
 	}
-	d.at = next
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for i := range d.records {
-		d.background.drained(&d.records[i])
+	for i := range d.batch.records {
+		d.background.drained(&d.batch.records[i])
 	}
-	d.drained, d.storeErr = next, nil
+	if r := d.batch.settlement; r != nil {
+		delete(d.background.settled, keyOf(r))
+	}
+	d.drained, d.storeErr = d.at, nil
 	close(d.progress)
 	d.progress = make(chan struct{})
-}
-
-// reclaim deletes segments that the store has. Intents in them whose exchange has not ended
-// move on: a long stream must not keep all that was written since.
-func (d *drainer) reclaim(ctx context.Context) {
-	for {
-		d.mu.Lock()
-		if len(d.old) == 0 || d.at.before(position{d.old[0].number, d.old[0].end}) {
-			d.mu.Unlock()
-			return
-		}
-		s := d.old[0]
-		if s.synced == s.end && s.open == 0 {
-			d.old = d.old[1:]
-			d.total -= s.size
-			d.mu.Unlock()
-			d.discard(s)
-			continue
-		}
-		d.mu.Unlock()
-		if d.carry(ctx, s) != nil {
-			return // later
-		}
-	}
-}
-
-// discard deletes the file of s.
-func (j *Journal) discard(s *segment) {
-	err := errors.Join(s.file.Close(), j.files.remove(segmentName(s.number)), j.files.sync())
-	if err != nil {
-		j.o.Logger.Warn("a file of the ledger's journal could not be deleted", "segment", s.number, "error", err)
-	}
-}
-
-// carry writes the open intents of s once more, at the journal's end, and waits until they
-// are durable there.
-func (d *drainer) carry(ctx context.Context, s *segment) error {
-	type intent struct {
-		id string
-		at place
-	}
-	var intents []intent
-	d.mu.Lock()
-	for id, p := range d.open {
-		if p.segment == s.number {
-			intents = append(intents, intent{id, p})
-		}
-	}
-	d.mu.Unlock()
-	for _, in := range intents {
-		b := d.buf[:in.at.size]
-		if _, err := s.file.ReadAt(b, in.at.off); err != nil {
-			return fmt.Errorf("ledger: read %s: %w", segmentName(s.number), err)
-		}
-		if err := d.move(in.id, in.at, b); err != nil {
-			return err
-		}
-	}
-	d.mu.Lock()
-	seq := d.written
-	d.mu.Unlock()
-	return d.await(ctx, seq)
-}
-
-// move writes the intent b of id, which is at from, once more, unless its exchange has ended.
-func (j *Journal) move(id string, from place, b []byte) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if p, open := j.open[id]; !open || p != from {
-		return nil
-	}
-	if err := j.makeRoom(int64(len(b))); err != nil {
-		return err
-	}
-	at, err := j.write(b)
-	if err == nil {
-		j.enter(id, at)
-	}
-	return err
 }

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -100,6 +101,8 @@ type Journal struct {
 	storeErr    error            // of the last attempt; nil after one that succeeded
 	refused     int              // records that the store will not have
 	background  background
+	fresh       []fresh // records that the drain need not decode
+	buffer      []byte  // for the next segment's unsynced bytes
 
 	dirty, low, news, hurry chan struct{} // signals to the goroutines
 	stop                    context.CancelFunc
@@ -118,22 +121,24 @@ var errJournalClosed = errors.New("ledger: the journal is closed")
 // buffers are for entries on their way.
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 2*reserve); return &b }}
 
-// encode puts r into a pooled buffer as one entry.
-func encode(k kind, r *llmproxy.Record) *[]byte {
-	pooled := buffers.Get().(*[]byte)
+// encode puts r into a pooled buffer as one entry. as is what is in it: r, or as much of r
+// as an entry holds.
+func encode(k kind, r *llmproxy.Record) (pooled *[]byte, as *llmproxy.Record) {
+	pooled, as = buffers.Get().(*[]byte), r
 	b := r.AppendJSON((*pooled)[:entryHead])
 	for most := 1 << 10; len(b)-entryHead > maxPayload; most /= 4 {
-		b = shorten(r, most).AppendJSON(b[:entryHead])
+		as = shorten(r, most)
+		b = as.AppendJSON(b[:entryHead])
 	}
 	seal(b, k)
 	*pooled = b
-	return pooled
+	return pooled, as
 }
 
 // Begin notes that an exchange is about to reach a provider, and sets room aside for its
 // record. The error is [ErrFull] where there is none.
 func (j *Journal) Begin(ctx context.Context, r *llmproxy.Record) error {
-	pooled := encode(kindIntent, r)
+	pooled, r := encode(kindIntent, r)
 	defer buffers.Put(pooled)
 	b := *pooled
 	j.mu.Lock()
@@ -172,7 +177,7 @@ func (j *Journal) begin(id string, b []byte) (seq uint64, err error) {
 // itself. An error means that neither has it for certain; where the exchange had begun, the
 // next Open makes a record of its intent if there is no other.
 func (j *Journal) Record(ctx context.Context, r *llmproxy.Record) error {
-	pooled := encode(kindRecord, r)
+	pooled, r := encode(kindRecord, r)
 	defer buffers.Put(pooled)
 	err := j.keep(ctx, r, *pooled)
 	if err == nil || errors.Is(err, errJournalClosed) {
@@ -212,11 +217,15 @@ func (j *Journal) end(r *llmproxy.Record, b []byte) (seq uint64, err error) {
 			return 0, err
 		}
 	}
-	if _, err := j.write(b); err != nil {
+	at, err := j.write(b)
+	if err != nil {
 		return 0, err
 	}
 	j.leave(r.ID)
 	j.background.note(r)
+	if len(j.fresh) < mostFresh && !bytes.Contains(b, []byte("\uFFFD")) {
+		j.fresh = append(j.fresh, fresh{at, *asDecoded(r)})
+	}
 	j.wake(j.news)
 	return j.written, nil
 }

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -77,6 +78,63 @@ func TestTwiceCountsOnce(t *testing.T) {
 	if !reflect.DeepEqual(got, []llmproxy.Record{*record("a")}) {
 		t.Errorf("got %+v", got)
 	}
+}
+
+// What the store has is not given to it again by the next process.
+func TestCheckpointIsKept(t *testing.T) {
+	t.Parallel()
+	d, s := newDisk(), &testStore{}
+	j := started(t, d, s, Options{})
+	begin(t, j, "open")
+	finish(t, j, "a", "b")
+	flush(t, j)
+	s.sizes = nil
+	j.halt()
+	j = started(t, d.crash(), s, Options{})
+	finish(t, j, "c")
+	j.shut(t)
+	n := 0
+	for _, size := range s.sizes {
+		n += size
+	}
+	sameIDs(t, "records", s.ids(t), "a.0", "b.0", "c.0", "open.0")
+	if n != 2 {
+		t.Errorf("the store was given %d records, want c and open", n)
+	}
+}
+
+// A full disk, and a store that could take what fills it: the next process makes room.
+func TestRecoveryOnFullDisk(t *testing.T) {
+	t.Parallel()
+	d, s := newDisk(), &testStore{down: errDown}
+	j := started(t, d, s, Options{})
+	if err := j.Record(t.Context(), created("p")); err != nil {
+		t.Fatal(err)
+	}
+	begin(t, j, "a", "b")
+	finish(t, j, "b", "c")
+	j.halt()
+	d = d.crash()
+	d.capacity = d.used()
+	for name, c := range d.now { // somebody else has what was not used
+		if _, ok := segmentNumber(name); ok {
+			end, _ := scan(c.now, 0, func(entry) bool { return true })
+			d.capacity -= int64(len(c.now)) - end
+		}
+	}
+	if _, err := open(d, s, Options{}); !errors.Is(err, syscall.ENOSPC) || !errors.Is(err, errDown) {
+		t.Errorf("with the store down: %v", err)
+	}
+	s.set(nil)
+	_, err := open(d, s, Options{})
+	if !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("less than a segment is free: %v", err)
+	}
+	d.capacity += mib
+	j = started(t, d, s, Options{})
+	settleIt(t, j, "p", "z", true)
+	j.shut(t)
+	sameIDs(t, "records", s.ids(t), "a.0", "b.0", "c.0", "p.1")
 }
 
 // An intent without an end becomes a record, once, whatever the next processes do.

@@ -234,8 +234,6 @@ func TestAwaitCancelled(t *testing.T) {
 		j := started(t, d, s, Options{Durability: DurabilityFsync})
 		begin(t, j, "a")
 		release := make(chan struct{})
-		block := func(string) error { return nil }
-		_ = block
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		slow := &slowSync{file: j.active.file, release: release}

@@ -3,6 +3,7 @@ package ledger
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -83,8 +84,13 @@ func (j *Journal) recover() error {
 	// A new segment goes behind all that were ever drained from.
 	j.lastNumber = max(j.lastNumber, j.drained.segment)
 	j.active, err = j.newSegment(j.lastNumber+1, j.o.SegmentBytes)
-	if err != nil {
-		return err
+	if err != nil { // a full disk, perhaps with what the store can take
+		if derr := re.drainAll(); derr != nil {
+			return errors.Join(err, derr)
+		}
+		if j.active, err = j.newSegment(j.lastNumber+1, j.o.SegmentBytes); err != nil {
+			return err
+		}
 	}
 	j.lastNumber, j.total = j.active.number, j.total+j.active.size
 	if err := re.finish(); err != nil {
@@ -176,7 +182,23 @@ func (re *recovery) take(at position, e entry) {
 
 // finish makes records of the intents that have no end.
 func (re *recovery) finish() error {
-	ended := 0
+	ended := re.records()
+	for i := range ended {
+		pooled, _ := encode(kindRecord, &ended[i])
+		_, err := re.j.write(*pooled)
+		buffers.Put(pooled)
+		if err != nil {
+			return fmt.Errorf("ledger: recover: %w", err)
+		}
+	}
+	if len(ended) > 0 {
+		re.j.o.Logger.Warn("the gateway had ended before some exchanges did: they have records now", "exchanges", len(ended))
+	}
+	return nil
+}
+
+// records returns the records of the intents that have no end.
+func (re *recovery) records() (ended []llmproxy.Record) {
 	for _, payload := range re.intents {
 		var r llmproxy.Record
 		if r.UnmarshalJSON(payload) != nil {
@@ -185,17 +207,36 @@ func (re *recovery) finish() error {
 		r.Outcome, r.Status = llmproxy.OutcomeError, 0
 		r.UsageSource, r.CostState = llmproxy.UsageNone, llmproxy.CostEstimated
 		r.Error = &llmproxy.RecordError{Type: "server_error", Code: "gateway_died", Message: "the gateway ended before the answer did"}
-		pooled := encode(kindRecord, &r)
-		_, err := re.j.write(*pooled)
-		buffers.Put(pooled)
-		if err != nil {
-			return fmt.Errorf("ledger: recover: %w", err)
+		ended = append(ended, r)
+	}
+	return ended
+}
+
+// drainAll puts all there is into the store and deletes the files, where there is no room
+// to go on otherwise.
+func (re *recovery) drainAll() error {
+	j, ctx := re.j, context.Background()
+	j.lastNumber++
+	j.active = &segment{number: j.lastNumber} // nothing can be written to it
+	defer func() { j.active = nil }()
+	d := drainer{Journal: j, at: j.drained, buf: make([]byte, batchBytes)}
+	for more := true; more; {
+		var err error
+		if more, err = d.step(ctx); err != nil {
+			return err
 		}
-		ended++
 	}
-	if ended > 0 {
-		re.j.o.Logger.Warn("the gateway had ended before some exchanges did: they have records now", "exchanges", ended)
+	for ended := range slices.Chunk(re.records(), batchRecords) {
+		if err := d.put(ctx, ended); err != nil {
+			return err
+		}
 	}
+	clear(re.intents)
+	for _, s := range j.old {
+		j.total -= s.size
+		j.discard(s)
+	}
+	j.old = nil
 	return nil
 }
 

@@ -135,6 +135,9 @@ func started(t testing.TB, d files, s Store, o Options) *Journal {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.SegmentBytes == 0 {
+		o.SegmentBytes = mib // a disk in memory is slow with more
+	}
 	j, err := open(d, s, o)
 	if err != nil {
 		t.Fatal(err)

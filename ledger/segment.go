@@ -147,6 +147,7 @@ func (j *Journal) rotate() error {
 	}
 	j.old = append(j.old, s)
 	j.active, j.spare = j.spare[0], j.spare[1:]
+	j.active.unsynced, j.buffer = j.buffer, nil
 	return nil
 }
 

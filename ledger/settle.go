@@ -146,7 +146,7 @@ func settle(create, shown *llmproxy.Record) *llmproxy.Record {
 func (j *Journal) settleLater(ctx context.Context, key backgroundKey, r *llmproxy.Record) error {
 	shown := *r
 	shown.Provider, shown.ResponseID = key.provider, key.responseID
-	pooled := encode(kindSettlement, &shown)
+	pooled, _ := encode(kindSettlement, &shown)
 	defer buffers.Put(pooled)
 	b := *pooled
 	j.mu.Lock()
@@ -173,20 +173,12 @@ func (j *Journal) settleLater(ctx context.Context, key backgroundKey, r *llmprox
 // that was written before it is in the store.
 func (d *drainer) settleLate(ctx context.Context, shown *llmproxy.Record) error {
 	pctx, cancel := context.WithTimeout(ctx, appendTimeout)
+	defer cancel()
 	create, ok, err := d.store.Pending(pctx, shown.Provider, shown.ResponseID)
-	cancel()
-	if err == nil && ok {
-		d.records = append(d.records[:0], *settle(&create, shown))
-		err = d.put(ctx, d.records)
+	if err != nil || !ok {
+		return err
 	}
-	if err != nil {
-		return d.failed(ctx, err, "the ledger's store does not take records")
-	}
-	d.failures = 0
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.background.settled, keyOf(shown))
-	return nil
+	return d.put(ctx, []llmproxy.Record{*settle(&create, shown)})
 }
 
 const (

@@ -57,6 +57,9 @@ func TestSettle(t *testing.T) {
 			s.set(nil)
 			flush(t, j)
 			settleIt(t, j, "a", "x", false)
+			if b := &j.background; len(b.pending)+len(b.settled)+len(b.settling) != 0 {
+				t.Errorf("what the store knows is kept in memory: %+v", b)
+			}
 			j.shut(t)
 			want := *create
 			want.Revision = 1
