@@ -34,6 +34,8 @@ type commands struct {
 	Serve   serve       `cmd:"" help:"Run the gateway."`
 	Demo    demo        `cmd:"" help:"Run the gateway with simulated providers: no key, no network."`
 	Check   check       `cmd:"" help:"Check the configuration and list every fault."`
+	Usage   usage       `cmd:"" help:"Show what was spent, from the ledger."`
+	Prices  prices      `cmd:"" help:"Show what would be charged."`
 	Version showVersion `cmd:"" help:"Print version, commit and Go version."`
 }
 
@@ -91,6 +93,69 @@ instead, and exits with status 1 if there is any.`
 }
 
 func (check) Run(r *process) error { return gateway.Check(gateway.Source{File: r.config}, r.stdout) }
+
+type usage struct {
+	Table   usageTable   `cmd:"" default:"withargs" help:"Spend by model, provider, key, day or tag."`
+	Export  usageExport  `cmd:"" help:"Write usage records, the oldest first, to standard output."`
+	Reprice usageReprice `cmd:"" help:"Compute costs again with the prices of today."`
+}
+
+type usageTable struct {
+	Since string `help:"How long ago, as 24h or 30d, or a date or time." default:"24h" placeholder:"T"`
+	Until string `help:"Likewise." placeholder:"T"`
+	By    string `help:"model, provider, key, day, hour, outcome or tag:NAME." default:"model" placeholder:"GROUP"`
+	JSON  bool   `help:"JSON in place of a table."`
+}
+
+func (u *usageTable) Run(r *process) error {
+	return r.usage(u.Since, u.Until).Table(r.ctx, u.By, u.JSON)
+}
+
+type usageExport struct {
+	Format string `help:"jsonl or csv." default:"jsonl" placeholder:"FORMAT"`
+	Since  string `help:"From then on: a date or time, or how long ago, as 24h or 30d." placeholder:"T"`
+	Until  string `help:"Likewise, up to then." placeholder:"T"`
+}
+
+// Help is shown by llmproxy usage export --help.
+func (usageExport) Help() string {
+	return `It may be asked while the gateway runs, and includes what the gateway's journal has not
+drained into the ledger yet.`
+}
+
+func (u *usageExport) Run(r *process) error {
+	return r.usage(u.Since, u.Until).Export(r.ctx, u.Format)
+}
+
+type usageReprice struct {
+	Since  string `help:"From then on: a date or time, or how long ago, as 24h or 30d." placeholder:"T"`
+	DryRun bool   `help:"Show the difference and change nothing."`
+}
+
+// Help is shown by llmproxy usage reprice --help.
+func (usageReprice) Help() string {
+	return `Takes the prices of the configuration and the list it names, and shows each record whose
+cost is another one by them. The figures of before stay with the record.`
+}
+
+func (u *usageReprice) Run(r *process) error {
+	return r.usage(u.Since, "").Reprice(r.ctx, u.DryRun)
+}
+
+// usage is a question to the ledger.
+func (r *process) usage(since, until string) gateway.Usage {
+	return gateway.Usage{Source: gateway.Source{File: r.config}, Since: since, Until: until, Stdout: r.stdout}
+}
+
+type prices struct {
+	Model    []string `arg:"" optional:"" help:"Models; without any, all that have a price."`
+	Provider string   `help:"Of this provider only." placeholder:"P"`
+	JSON     bool     `help:"JSON in place of a table."`
+}
+
+func (p *prices) Run(r *process) error {
+	return gateway.Prices{Source: gateway.Source{File: r.config}, Models: p.Model, Provider: p.Provider, JSON: p.JSON, Stdout: r.stdout}.Run(r.ctx)
+}
 
 type showVersion struct{}
 

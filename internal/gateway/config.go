@@ -23,6 +23,8 @@ type Config struct {
 	Fallback        string           `yaml:"fallback"`
 	Disconnect      Disconnect       `yaml:"disconnect"`
 	WebSocket       WebSocket        `yaml:"websocket"`
+	Pricing         Pricing          `yaml:"pricing"`
+	Ledger          Ledger           `yaml:"ledger"`
 	Limits          Limits           `yaml:"limits"`
 	ShutdownTimeout Duration         `yaml:"shutdown_timeout"` // what a running stream has left after a signal
 	Log             Log              `yaml:"log"`
@@ -48,6 +50,11 @@ type ProviderConfig struct {
 	Headers    map[string]string `yaml:"headers" secret:"true"`
 	Timeout    Duration          `yaml:"timeout"`
 	ClientKeys ClientKeys        `yaml:"client_keys"`
+
+	// Prices are the operator's own, by pattern of models, in decimal dollars per million
+	// tokens; Markup is in place of pricing.markup.
+	Prices map[string]map[string]string `yaml:"prices"`
+	Markup Factor                       `yaml:"markup"`
 
 	APIPath      string                      `yaml:"api_path"` // where the API is below base_url; default: as the type has it
 	Paths        map[llmproxy.APIType]string `yaml:"paths"`    // of the APIs that are elsewhere
@@ -155,6 +162,18 @@ func (c *Config) withDefaults() {
 	}
 	if c.ShutdownTimeout == 0 {
 		c.ShutdownTimeout = defaultShutdownTimeout
+	}
+	if c.Pricing.Source == "" {
+		c.Pricing.Source = pricesEmbedded
+	}
+	if c.Pricing.Unpriced == "" {
+		c.Pricing.Unpriced = unpricedDeny
+	}
+	if c.Ledger.URL == "" {
+		c.Ledger.URL = defaultLedger
+	}
+	if c.Ledger.OnStoreDown == "" {
+		c.Ledger.OnStoreDown = storeDownDeny
 	}
 	if c.Log.Format == "" {
 		c.Log.Format = formatText

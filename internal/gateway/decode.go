@@ -307,12 +307,9 @@ func (k kind) String() string {
 
 // laterKeys are the keys that belong to the product and not to this version yet.
 func laterKeys(path string) []string {
-	parent, _, below := strings.Cut(path, ".")
 	switch {
 	case path == "":
-		return []string{"admin", "models", "pricing", "retry", "websocket", "interceptors", "ledger"}
-	case parent == "providers" && below:
-		return []string{"prices"}
+		return []string{"admin", "models", "retry", "interceptors"}
 	default:
 		return nil
 	}

@@ -50,7 +50,12 @@ func (d Demo) Run(ctx context.Context, stop <-chan struct{}) error {
 
 	logger := Log{Format: formatText}.logger(d.Stderr)
 	records := &demoRecorder{next: LogRecorder(logger), byID: map[string]llmproxy.Record{}}
-	g, err := New(d.config(addressOf(upstream)), records, logger)
+	config := d.config(addressOf(upstream))
+	prices, err := config.prices(logger)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	g, err := New(config, records, config.billing(prices), logger)
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}

@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/llmproxy/llmproxy"
@@ -31,12 +32,13 @@ type Gateway struct {
 	logger *slog.Logger
 }
 
-// New returns a gateway that runs c, hands the record of each exchange to recorder, and
-// logs to logger. The error is that of a provider which c has and which cannot be made,
+// New returns a gateway that runs c, prices each exchange by billing, hands its record to
+// recorder, and logs to logger. The error is that of a provider which c has and which cannot be made,
 // or of the files for TLS; a [Source] has checked that already.
-func New(c *Config, recorder llmproxy.Recorder, logger *slog.Logger) (*Gateway, error) {
+func New(c *Config, recorder llmproxy.Recorder, billing *llmproxy.BillingCalculator, logger *slog.Logger) (*Gateway, error) {
 	opts := []llmproxy.Option{
 		llmproxy.WithRecorder(recorder),
+		llmproxy.WithBilling(billing),
 		llmproxy.WithLogger(logger),
 		llmproxy.WithLimits(c.limits()),
 		llmproxy.WithDisconnect(c.Disconnect.router()),
@@ -208,6 +210,12 @@ func Run(ctx context.Context, stop <-chan struct{}, s Source, w io.Writer) error
 	if err != nil {
 		return err
 	}
+	var background sync.WaitGroup
+	ending, end := context.WithCancel(ctx)
+	defer func() { // before the ledger is closed
+		end()
+		background.Wait()
+	}()
 	logger := c.Log.logger(w)
 	for _, f := range c.Warnings {
 		logger.Warn(f.Message, "file", f.File, "line", f.Line)
@@ -215,11 +223,33 @@ func Run(ctx context.Context, stop <-chan struct{}, s Source, w io.Writer) error
 	for _, i := range c.Incomplete {
 		logger.Warn("a provider is left out: a variable is missing", "provider", i.Provider, "set", i.Set, "missing", i.Missing)
 	}
-	g, err := New(c, LogRecorder(logger), logger)
+	l, err := c.Listen.listen(ctx)
 	if err != nil {
 		return err
 	}
-	l, err := c.Listen.listen(ctx)
+	defer l.Close() // which Serve does
+	prices, err := c.prices(logger)
+	if err != nil {
+		return err
+	}
+	recorder := LogRecorder(logger)
+	if c.Ledger.URL != noLedger {
+		books, err := openBooks(ctx, c, logger)
+		if err != nil {
+			return err
+		}
+		defer func() {
+			end()
+			background.Wait()
+			books.close(logger)
+		}()
+		recorder = bookRecorder{books.journal, recorder}
+		if age := time.Duration(c.Ledger.Retention); age > 0 {
+			background.Go(func() { books.retain(ending, age, logger) })
+		}
+	}
+	background.Go(func() { runPrices(ending, prices, logger) })
+	g, err := New(c, recorder, c.billing(prices), logger)
 	if err != nil {
 		return err
 	}

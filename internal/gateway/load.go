@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -41,8 +42,26 @@ func (s Source) Load() (*Config, error) {
 
 // load makes a configuration of a file's text.
 func (s Source) load(name string, text []byte) (*Config, error) {
+	c, err := s.loadAny(name, text)
+	if err == nil && len(c.Providers) == 0 {
+		return nil, &NoProvidersError{File: name, Incomplete: c.Incomplete}
+	}
+	return c, err
+}
+
+// loadAny is load for a configuration that may have no providers.
+func (s Source) loadAny(name string, text []byte) (*Config, error) {
 	c, d := parse(name, text, s.LookupEnv)
+	c.Ledger.URL = cmp.Or(c.Ledger.URL, defaultLedger)
 	if name != "" {
+		dir := filepath.Dir(name)
+		c.Ledger = c.Ledger.relativeTo(dir)
+		c.Pricing.Source = c.Pricing.Source.relativeTo(func(path string) string {
+			if filepath.IsAbs(path) {
+				return path
+			}
+			return filepath.Join(dir, path)
+		})
 		c.Listen, c.TLS = c.Listen.relativeTo(filepath.Dir(name)), c.TLS.relativeTo(filepath.Dir(name))
 	}
 	if s.Listen != "" {
@@ -61,9 +80,6 @@ func (s Source) load(name string, text []byte) (*Config, error) {
 	c.validate(d)
 	if len(d.faults) > 0 {
 		return nil, d.faults.sorted()
-	}
-	if len(c.Providers) == 0 {
-		return nil, &NoProvidersError{File: name, Incomplete: c.Incomplete}
 	}
 	return c, nil
 }
@@ -123,4 +139,16 @@ func parse(name string, text []byte, lookup lookupFunc) (*Config, *decoder) {
 		d.decode(root, reflect.ValueOf(c).Elem(), "", true)
 	}
 	return c, d
+}
+
+// LoadAny is Load for commands that call no provider, and so need none.
+func (s Source) LoadAny() (*Config, error) {
+	if s.LookupEnv == nil {
+		s.LookupEnv = os.LookupEnv
+	}
+	name, text, err := s.read()
+	if err != nil {
+		return nil, err
+	}
+	return s.loadAny(name, text)
 }

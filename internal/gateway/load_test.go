@@ -96,15 +96,33 @@ func TestFaults(t *testing.T) {
 		},
 		{
 			name: "a key of a later version",
-			text: "providers:\n  openai: {api_key: k}\nledger: {url: a}\n",
-			want: `llmproxy.yaml:3:1: ledger is not supported by this version yet
-    ledger: …`,
+			text: "providers:\n  openai: {api_key: k}\nadmin: {listen: a}\n",
+			want: `llmproxy.yaml:3:1: admin is not supported by this version yet
+    admin: …`,
 		},
 		{
-			name: "a provider's key of a later version",
-			text: "providers:\n  openai:\n    api_key: k\n    prices: {a: 1}\n",
-			want: `llmproxy.yaml:4:5: providers.openai.prices is not supported by this version yet
-    prices: …`,
+			name: "a ledger",
+			text: "providers:\n  openai: {api_key: k}\nledger:\n  url: mysql://canary\n  durability: always\n  on_store_down: x\n",
+			want: `llmproxy.yaml:4:8: ledger.url: the value is no ledger: write sqlite: and a file, postgres://user@host/database, or none
+    url: …
+llmproxy.yaml:5:15: ledger.durability: "always" is not known here: write write or fsync
+    durability: always
+llmproxy.yaml:6:18: ledger.on_store_down: "x" is not known here: write deny or allow
+    on_store_down: x`,
+		},
+		{
+			name: "prices",
+			text: "providers:\n  openai:\n    api_key: k\n    prices: {\"a*\": {inptu: 1}, b: {input: x}}\n    markup: -1\npricing: {markup: a, unpriced: b}\n",
+			want: `llmproxy.yaml:4:14: providers.openai.prices.a*: inptu is not charged for: want one of input, input_audio, input_image, input_video, input_tool, citation, cache_read, cache_read_audio, cache_read_image, cache_write, cache_write_1h, output, reasoning, output_audio, output_image, web_search, web_fetch, search_unit, request
+    a*: …
+llmproxy.yaml:4:32: providers.openai.prices.b: input: "x" is no price in dollars per million tokens with at most six decimals: not an amount of money
+    b: …
+llmproxy.yaml:5:13: providers.openai.markup: "-1" is no factor: write a decimal number such as 1.1
+    markup: -1
+llmproxy.yaml:6:19: pricing.markup: "a" is no factor: write a decimal number such as 1.1
+    markup: a
+llmproxy.yaml:6:32: pricing.unpriced: "b" is not known here: write deny_with_budget or allow
+    unpriced: b`,
 		},
 		{
 			name: "gateway keys",
@@ -602,6 +620,8 @@ log: {format: json, level: WARN}
 		},
 		Fallback:   "alpha",
 		Disconnect: Disconnect{Policy: "cancel", Max: Duration(30 * time.Second)},
+		Pricing:    Pricing{Source: "embedded", Unpriced: "deny_with_budget"},
+		Ledger:     Ledger{URL: LedgerURL("sqlite:" + filepath.Join(filepath.Dir(got.File), "llmproxy.db")), OnStoreDown: "deny"},
 		Limits: Limits{
 			RequestBody: 1024, Upload: 2e9, Header: 4096, Frame: 3 << 20, Concurrent: 7,
 			ReadHeaderTimeout: Duration(time.Second), ResponseHeaderTimeout: Duration(2 * time.Second),
@@ -628,6 +648,8 @@ func TestDefaults(t *testing.T) {
 		Auth:            Auth{Mode: "none"},
 		Providers:       []ProviderConfig{{Name: "ollama", Type: "ollama"}},
 		Disconnect:      Disconnect{Policy: "drain", Max: Duration(30 * time.Second)},
+		Pricing:         Pricing{Source: "embedded", Unpriced: "deny_with_budget"},
+		Ledger:          Ledger{URL: LedgerURL("sqlite:" + filepath.Join(filepath.Dir(got.File), "llmproxy.db")), OnStoreDown: "deny"},
 		Limits:          Limits{ReadHeaderTimeout: Duration(10 * time.Second)},
 		ShutdownTimeout: Duration(30 * time.Second),
 		Log:             Log{Format: "text"},
@@ -856,10 +878,14 @@ func TestExample(t *testing.T) {
 	if len(c.Warnings) > 0 {
 		t.Errorf("warnings: %v", c.Warnings)
 	}
-	limits := c.Limits.router()
+	limits := c.limits()
 	defaults := llmproxy.Limits{
 		RequestBody: 64 << 20, Upload: 1 << 30, Header: 64 << 10, Frame: 64 << 20, Concurrent: 10_000,
 		ResponseHeaderTimeout: 15 * time.Minute, StreamIdleTimeout: 10 * time.Minute, ClientIdleTimeout: 2 * time.Minute,
+		WebSocket: llmproxy.WebSocketLimits{
+			Message: 64 << 20, Turns: 256, Total: 10_000, PerKey: 100, FirstMessage: time.Minute, Idle: 10 * time.Minute,
+			Lifetime: time.Hour, Ping: 25 * time.Second,
+		},
 	}
 	if limits != defaults {
 		t.Errorf("the example's limits are %+v, want the root's defaults %+v", limits, defaults)

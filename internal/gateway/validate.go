@@ -95,6 +95,7 @@ func (c *Config) validateProvider(d *decoder, p *ProviderConfig) llmproxy.Provid
 		built = nil // and no nil pointer in an interface
 	}
 	d.validateKey(path, p, t)
+	c.validatePrices(d, p)
 	if c.isOwnAddress(p) {
 		base := path + ".base_url"
 		d.fault(base, d.at(base), "%s: this is where the gateway itself listens; give one of the two another port", base)
