@@ -1,6 +1,8 @@
 package interceptors_test
 
 import (
+	"io"
+	"log/slog"
 	"net/http"
 	"testing"
 	"time"
@@ -50,9 +52,14 @@ func cases() []interceptorstest.Case {
 			return &interceptors.AddHeader{Request: http.Header{"X-Team": {"red"}}, Response: http.Header{"X-Served": {"1"}}}
 		})},
 		{Name: "Limits", New: one(func() llmproxy.Interceptor {
-			return &interceptors.Limits{Per: interceptors.PerModel, Quota: interceptors.Quota{Requests: 1000, Tokens: 1_000_000, Concurrent: 100}}
+			return &interceptors.Limits{Per: interceptors.PerModel, Quota: interceptors.Quota{Requests: 1 << 40, Tokens: 1 << 40, Concurrent: 100}}
 		})},
-		// Logging, metrics, tracing, prompt caching and redaction go here.
+		{Name: "Logging", New: one(func() llmproxy.Interceptor {
+			return &interceptors.Logging{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
+		})},
+		{Name: "Metrics", New: one(func() llmproxy.Interceptor { return &interceptors.Metrics{} })},
+		{Name: "Tracing", New: one(func() llmproxy.Interceptor { return &interceptors.Tracing{} })},
+		// Further interceptors go here, one a line.
 	}
 }
 
