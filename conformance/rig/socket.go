@@ -116,3 +116,6 @@ func cost(model string, u simulator.Usage) (llmproxy.USD, bool) {
 	return llmproxy.USD((u.Prompt-u.Cached-u.CacheWrite)*p.input + u.Cached*p.cached + u.CacheWrite*p.written +
 		(u.Completion-u.Reasoning)*p.output + u.Reasoning*p.reasoning), ok
 }
+
+// Pending returns how many records there are that nobody has looked at.
+func (s *Sockets) Pending() int { return len(s.records) }
