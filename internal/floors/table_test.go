@@ -19,7 +19,7 @@ var building = []floor{
 	{5, []string{"internal/gateway/...", "internal/dashboard", "internal/simulator", "internal/floors"}},
 	{4, []string{"adapter/*/...", "providers/*/..."}},
 	{3, []string{"dialect/*", "pricing/..."}},
-	{2, []string{"dialect", "interceptors", "ledger/...", "keys/..."}},
+	{2, []string{"dialect", "interceptors/...", "ledger/...", "keys/..."}},
 	{1, []string{"."}},
 	{0, []string{"wire", "canon"}},
 }
@@ -50,6 +50,8 @@ var outside = []struct{ folder, module string }{
 	{"adapter/sqlite/...", "github.com/pressly/goose/v3"},
 	{"adapter/postgres/...", "github.com/jackc/pgx/v5"},
 	{"adapter/postgres/...", "github.com/pressly/goose/v3"},
+	{"adapter/otel", "go.opentelemetry.io/otel"},
+	{"adapter/internal/genaiattr", "go.opentelemetry.io/otel"},
 	{"internal/simulator", "github.com/coder/websocket"},
 	{"internal/gateway/...", "github.com/goccy/go-yaml"},
 	{"cmd/llmproxy", "github.com/alecthomas/kong"},
