@@ -33,7 +33,9 @@ type site struct {
 	simulator *simulator.Server
 	gateway   string
 	router    *llmproxy.AutoRouter
+	providers map[string]llmproxy.Provider
 	records   chan llmproxy.Record
+	frames    chan string // the creates that the provider got on WebSockets
 	client    *http.Client
 }
 
@@ -45,7 +47,11 @@ func newSite(t *testing.T, is ...llmproxy.Interceptor) *site {
 // newSiteOf starts one all of whose requests are made on behalf of caller.
 func newSiteOf(t *testing.T, caller llmproxy.Caller, is ...llmproxy.Interceptor) *site {
 	t.Helper()
-	s := &site{t: t, simulator: simulator.New(simulator.Options{AnyModel: true}), records: make(chan llmproxy.Record, 256)}
+	s := &site{t: t, providers: map[string]llmproxy.Provider{}, records: make(chan llmproxy.Record, 256), frames: make(chan string, 256)}
+	s.simulator = simulator.New(simulator.Options{AnyModel: true, TurnScript: func(frame []byte, _ int) simulator.Script {
+		s.frames <- string(frame)
+		return simulator.Script{}
+	}})
 	up := httptest.NewServer(s.simulator)
 	t.Cleanup(up.Close)
 	t.Cleanup(s.simulator.Close)
@@ -58,14 +64,17 @@ func newSiteOf(t *testing.T, caller llmproxy.Caller, is ...llmproxy.Interceptor)
 	}
 	for _, typ := range []string{"openai", "xai", "fireworks", "groq"} {
 		p, err := openai_compatible.New(openai_compatible.Config{Type: typ, BaseURL: up.URL, APIKey: siteKey})
-		opts = append(opts, siteProvider(t, p, err))
+		s.register(p, err)
 	}
 	a, err := anthropic.New(anthropic.Config{BaseURL: up.URL, APIKey: siteKey})
-	opts = append(opts, siteProvider(t, a, err))
+	s.register(a, err)
 	b, err := bedrock.New(bedrock.Config{Region: "us-east-1", BaseURL: up.URL, BearerToken: siteKey})
-	opts = append(opts, siteProvider(t, b, err))
+	s.register(b, err)
 	g, err := googleai.New(googleai.Config{BaseURL: up.URL, APIKey: siteKey})
-	opts = append(opts, siteProvider(t, g, err))
+	s.register(g, err)
+	for _, p := range s.providers {
+		opts = append(opts, llmproxy.WithProvider(p))
+	}
 	s.router = llmproxy.NewAutoRouter(opts...)
 	handler := http.Handler(s.router)
 	if caller.Key != "" {
@@ -89,12 +98,12 @@ func newSiteOf(t *testing.T, caller llmproxy.Caller, is ...llmproxy.Interceptor)
 	return s
 }
 
-func siteProvider(t *testing.T, p llmproxy.Provider, err error) llmproxy.Option {
-	t.Helper()
+func (s *site) register(p llmproxy.Provider, err error) {
+	s.t.Helper()
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	return llmproxy.WithProvider(p)
+	s.providers[p.Name()] = p
 }
 
 // siteBilling charges a microdollar for each token of models whose names begin with gpt.
