@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
+	"time"
 
 	coder "github.com/coder/websocket"
 	"github.com/openai/openai-go/v3/option"
@@ -110,7 +111,7 @@ func TestSocketLost(t *testing.T) {
 // The provider's limit of a connection's life reaches the client as the provider says it.
 func TestSocketLifetime(t *testing.T) {
 	t.Parallel()
-	overSockets(t, simulator.Options{Lifetime: 400e6}, twoEntries, func(s *socketSession) {
+	overSockets(t, simulator.Options{Lifetime: 1500 * time.Millisecond}, twoEntries, func(s *socketSession) {
 		c := s.connect()
 		c.send(s.say("gpt-5-mini", "hello"))
 		s.completed(c)

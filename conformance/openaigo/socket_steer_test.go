@@ -111,6 +111,8 @@ func TestSocketSteerPending(t *testing.T) {
 		second := after(s.give("gpt-5-mini", output(call.CallID, "ten past nine")), id)
 		c.send(second)
 		told := s.completed(c)
+		// The question, the call, what was steered, the output.
+		s.answered(told, responses.ResponseStatusCompleted, "You said: ten past nine", simulator.Usage{Prompt: 4 + 5 + 3 + 3, Completion: 5})
 		if told.PreviousResponseID != id {
 			s.T.Errorf("continued from %q, want %q", told.PreviousResponseID, id)
 		}
