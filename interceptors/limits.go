@@ -85,6 +85,7 @@ type hold struct {
 	limits *Limits
 	*account
 	tokens int64 // reserved
+	ended  bool  // guarded by limits.mu
 }
 
 // Intercept takes x out of its quota.
@@ -188,7 +189,7 @@ func (l *Limits) take(value string, n int64, now time.Time) (h *hold, refusal er
 	a.running++
 	a.requests.level--
 	a.tokens.level -= n
-	return &hold{l, a, n}, nil
+	return &hold{limits: l, account: a, tokens: n}, nil
 }
 
 // refuse returns the refusal of what is beyond a limit of most.
@@ -215,10 +216,14 @@ func tokensOf(r *llmproxy.Record) int64 {
 	return n
 }
 
-// end settles h with the tokens that were used.
+// end settles h with the tokens that were used, once.
 func (h *hold) end(used int64) {
 	h.limits.mu.Lock()
 	defer h.limits.mu.Unlock()
+	if h.ended {
+		return
+	}
+	h.ended = true
 	h.running--
 	h.account.tokens.level += h.tokens - used
 }

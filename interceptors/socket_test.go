@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -56,11 +55,24 @@ func newSocketRig(t *testing.T, opts ...llmproxy.Option) *socketRig {
 // after the other.
 func (r *socketRig) add(name string, handshakes, turns []string) llmproxy.Provider {
 	r.t.Helper()
-	shake, turn := inTurn(handshakes...), inTurn(turns...)
-	s := simulator.New(simulator.Options{
-		AnyModel: true, Script: shake,
-		TurnScript: func([]byte, int) simulator.Script { return turn(nil) },
+	turn := inTurn(turns...)
+	return r.addScripted(name, inTurn(handshakes...), func([]byte, int) simulator.Script { return turn(nil) })
+}
+
+// addGated registers a provider whose first turn sends an event for each that ch does.
+func (r *socketRig) addGated(name string, ch <-chan struct{}) {
+	r.t.Helper()
+	r.addScripted(name, nil, func(_ []byte, turn int) simulator.Script {
+		if turn > 1 {
+			return simulator.Script{}
+		}
+		return simulator.Script{BeforeEvent: simulator.Until(ch)}
 	})
+}
+
+func (r *socketRig) addScripted(name string, handshake func(*http.Request) simulator.Script, turn func([]byte, int) simulator.Script) llmproxy.Provider {
+	r.t.Helper()
+	s := simulator.New(simulator.Options{AnyModel: true, Script: handshake, TurnScript: turn})
 	upstream := httptest.NewServer(s)
 	r.t.Cleanup(s.Close)
 	r.t.Cleanup(upstream.Close)
@@ -108,7 +120,7 @@ func (r *socketRig) connect() *lane {
 	return &lane{r.t, conn}
 }
 
-// turnEnd is the last event of a turn.
+// turnEnd is an event of a turn, usually its last.
 type turnEnd struct {
 	Type     string `json:"type"`
 	Status   int    `json:"status"`
@@ -119,20 +131,26 @@ type turnEnd struct {
 	Error struct {
 		Code string `json:"code"`
 	} `json:"error"`
-	Headers map[string]any `json:"headers"`
 }
 
 // turn sends a create with members, and returns its last event; the zero value where the
 // connection ended before.
 func (l *lane) turn(members string) (e turnEnd) {
 	l.t.Helper()
-	if err := l.conn.WriteMessage(llmproxy.WSText, []byte(`{"type":"response.create","input":"say something",`+members+`}`)); err != nil {
-		l.t.Fatal(err)
-	}
-	return l.end()
+	l.send(`{"type":"response.create","input":"say something",` + members + `}`)
+	return l.await("response.completed")
 }
 
-func (l *lane) end() (e turnEnd) {
+func (l *lane) send(message string) {
+	l.t.Helper()
+	if err := l.conn.WriteMessage(llmproxy.WSText, []byte(message)); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// await reads up to an event of that type, or an error; the zero value where the
+// connection ended before.
+func (l *lane) await(kind string) (e turnEnd) {
 	l.t.Helper()
 	defer time.AfterFunc(patience, func() { _ = l.conn.Close() }).Stop()
 	for {
@@ -144,7 +162,7 @@ func (l *lane) end() (e turnEnd) {
 		if err := json.Unmarshal(p, &e); err != nil {
 			l.t.Fatal(err)
 		}
-		if e.Type == "response.completed" || e.Type == "error" {
+		if e.Type == kind || e.Type == "error" {
 			return e
 		}
 	}
@@ -301,29 +319,18 @@ func TestLimitsOnWebSocket(t *testing.T) {
 // A turn counts until its end, though nobody but the reader of the socket sees that.
 func TestLimitsOfTurns(t *testing.T) {
 	t.Parallel()
-	var started atomic.Int32
-	begun := make(chan struct{})
-	r := newSocketRig(t, llmproxy.WithInterceptor(
-		&interceptors.Limits{Quota: interceptors.Quota{Concurrent: 1}},
-		llmproxy.InterceptorFunc(func(ctx context.Context, x *llmproxy.Exchange, next llmproxy.RoundTripFunc) (*llmproxy.Reply, error) {
-			if started.Add(1) == 1 {
-				close(begun)
-			}
-			return next(ctx, x)
-		}),
-	))
-	r.add("openai", nil, []string{"pace=10ms"})
+	gate := make(chan struct{})
+	r := newSocketRig(t, llmproxy.WithInterceptor(&interceptors.Limits{Quota: interceptors.Quota{Concurrent: 1}}))
+	r.addGated("openai", gate)
 	slow, other := r.connect(), r.connect()
-	if err := slow.conn.WriteMessage(llmproxy.WSText, []byte(`{"type":"response.create","model":"gpt-5-mini","input":"say something"}`)); err != nil {
-		t.Fatal(err)
-	}
-	<-begun
+	slow.send(`{"type":"response.create","model":"gpt-5-mini","input":"say something"}`)
+	gate <- struct{}{}
+	slow.await("response.created")
 	if got := other.turn(`"model":"gpt-5-mini"`); got.Status != 429 || got.Error.Code != "concurrency_limit_exceeded" {
 		t.Errorf("beside it: %+v", got)
 	}
-	if got := slow.end(); got.Type != "response.completed" {
-		t.Errorf("got %+v", got)
-	}
+	close(gate)
+	slow.await("response.completed")
 	if got := other.turn(`"model":"gpt-5-mini"`); got.Type != "response.completed" {
 		t.Errorf("after it: %+v", got)
 	}
