@@ -396,7 +396,16 @@ func TestDemo(t *testing.T) {
 		`POST /groq/openai/v1/chat/completions +json +groq +llama-3.3-70b-versatile +200 +5 +7 `,
 		`GET /v1/models +json +openai +- +200 +- +- `,
 	} {
-		p.stdout.next(t, `^`+row+` *\d+\.\d ms +\d+\.\d ms$`)
+		p.stdout.next(t, `^`+row+` *(0\.0\d+|-) +\d+\.\d ms +\d+\.\d ms$`)
+	}
+	for _, row := range []string{
+		`1 +openai +gpt-5-mini-2025-08-07 +completed +9 +2 +0.00000625 +calls the tool price_of$`,
+		`2 +openai +gpt-5-mini-2025-08-07 +completed +14 +5 +0.0000135 +gets its result$`,
+		`3 +openai +gpt-5-mini-2025-08-07 +completed +23 +6 +0.00001775 +goes on from there$`,
+		`PROVIDER +EXCHANGES +ERRORS +TOKENS IN +CACHED +OUT +COST USD +UNPRICED$`,
+		`total +23 +0 +139 +0 +137 +0\.0\d+ +0$`,
+	} {
+		p.stdout.next(t, `^`+row)
 	}
 	p.stdout.next(t, `curl -sN `+regexp.QuoteMeta(url)+`/v1/chat/completions `)
 	p.stdout.next(t, "^Serving until interrupted")
@@ -452,7 +461,7 @@ func TestHelpNamesCommands(t *testing.T) {
 		t.Errorf("exit code %d, and wrote %q", code, &stderr)
 	}
 	var missing []string
-	for _, name := range []string{"serve", "demo", "check", "version", "--config"} {
+	for _, name := range []string{"serve", "demo", "check", "usage", "prices", "version", "--config"} {
 		if !strings.Contains(stdout.String(), name) {
 			missing = append(missing, name)
 		}
