@@ -59,6 +59,9 @@ func cases() []interceptorstest.Case {
 		})},
 		{Name: "Metrics", New: one(func() llmproxy.Interceptor { return &interceptors.Metrics{} })},
 		{Name: "Tracing", New: one(func() llmproxy.Interceptor { return &interceptors.Tracing{} })},
+		{Name: "PromptCaching", ChangesRequest: true, New: one(func() llmproxy.Interceptor {
+			return &interceptors.PromptCaching{Styles: map[string]interceptors.CachingStyle{"first": interceptors.CachingOpenAI, "second": interceptors.CachingOpenAI}}
+		})},
 		// Further interceptors go here, one a line.
 	}
 }
