@@ -45,7 +45,7 @@ func TestKillOnFullDisk(t *testing.T) {
 	c := newCrashes(t)
 	c.capacity = 3 * smallestSegment
 	c.run(crashes(t, 15), func(n int) bool { return n%3 == 2 })
-	if c.unavailable.Load() == 0 {
+	if c.unavailable.Load() == 0 && !testing.Short() {
 		t.Error("the disk was never full")
 	}
 }
@@ -300,7 +300,7 @@ func (c *crashRig) run(rounds int, up func(round int) bool) {
 	if n := int(c.called.Load()); len(c.kept) < n {
 		c.t.Errorf("the provider was called %d times, and there are %d records", n, len(c.kept))
 	}
-	if len(c.complete) < rounds || died == 0 {
+	if len(c.complete) < rounds || died == 0 && rounds >= 15 {
 		c.t.Errorf("%d answers were complete, %d were not: that shows nothing", len(c.complete), died)
 	}
 	c.t.Logf("%d gateways killed: %d calls, %d answers complete, %d records, %d of them found at recovery, %d times no room",

@@ -72,7 +72,22 @@ func (d *disk) powerCut(r *rand.Rand) *disk {
 	return next
 }
 
-func (d *disk) used() (n int64) {
+// used returns how many bytes all files have.
+func (d *disk) used() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.bytes()
+}
+
+// synced returns how often a file has been synced.
+func (d *disk) synced() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.syncs
+}
+
+// bytes is used where d.mu is held.
+func (d *disk) bytes() (n int64) {
 	for _, c := range d.now {
 		n += int64(len(c.now))
 	}
@@ -186,7 +201,7 @@ func (f *diskFile) grow(size int64) error {
 		return nil
 	}
 	if f.d.capacity > 0 {
-		if left := f.d.capacity - f.d.used(); more > left {
+		if left := f.d.capacity - f.d.bytes(); more > left {
 			f.c.now = append(f.c.now, make([]byte, max(left, 0))...)
 			return syscall.ENOSPC
 		}

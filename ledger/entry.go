@@ -9,7 +9,7 @@ import (
 
 // A segment is a header and then entries. An entry is the length of its payload (4 bytes,
 // little end first), a checksum (4 bytes: CRC-32C of the length, the kind and the
-// payload), its kind (1 byte) and the payload, which is JSON. Zeros after the last entry
+// payload), its kind (1 byte) and the payload, which is a JSON object. Zeros after the last entry
 // are space that was allocated and not used.
 //
 // A length has a zero byte and JSON has none: what a client put into a record is never
@@ -63,6 +63,9 @@ func entryAt(b []byte) (e entry, ok bool) {
 		return entry{}, false
 	}
 	b = b[:entryHead+n]
+	if b[entryHead] != '{' || b[len(b)-1] != '}' {
+		return entry{}, false // cheap, where a long damage is looked through
+	}
 	if binary.LittleEndian.Uint32(b[4:]) != checksum(b) {
 		return entry{}, false
 	}

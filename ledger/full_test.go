@@ -18,8 +18,8 @@ func TestMaxBytes(t *testing.T) {
 		d, s := newDisk(), &testStore{down: errDown}
 		j := started(t, d, s, Options{MaxBytes: 4 * smallestSegment})
 		begun, running := fill(t, j, ErrFull)
-		if st := j.Stats(); st.Bytes > 4*smallestSegment {
-			t.Errorf("%+v", st)
+		if st := j.Stats(); st.Bytes > 4*smallestSegment || st.Bytes+2*slotSize != d.used() {
+			t.Errorf("%+v, and the disk holds %d bytes", st, d.used())
 		}
 		// What never began may use what is left over, and no more.
 		var err error
@@ -29,9 +29,6 @@ func TestMaxBytes(t *testing.T) {
 		}
 		if !errors.Is(err, ErrFull) || !errors.Is(err, errDown) {
 			t.Errorf("records without an intent: %v", err)
-		}
-		if d.used() > 4*smallestSegment+2*slotSize {
-			t.Errorf("the disk holds %d bytes", d.used())
 		}
 		finish(t, j, running...)
 		s.set(nil)
@@ -113,9 +110,14 @@ func TestPromisedSpaceIsMissing(t *testing.T) {
 	d.capacity, d.sparse = 2000, true
 	j := started(t, d, s, Options{})
 	begin(t, j, "a", "b")
-	d.capacity = d.used()
+	d.mu.Lock()
+	d.capacity = d.bytes()
+	d.mu.Unlock()
 	finish(t, j, "a")
 	sameIDs(t, "in the store", s.ids(t), "a.0")
+	if st := j.Stats(); st.Open != 1 {
+		t.Errorf("%d exchanges are open, want b alone", st.Open)
+	}
 	s.set(errDown)
 	if err := j.Record(t.Context(), record("b")); !errors.Is(err, syscall.ENOSPC) || !errors.Is(err, errDown) {
 		t.Errorf("with the store down: %v", err)

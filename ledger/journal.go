@@ -113,7 +113,7 @@ type Journal struct {
 	refusalsEnd             int64
 }
 
-var _ llmproxy.Recorder = (*Journal)(nil)
+var _ llmproxy.Settler = (*Journal)(nil)
 
 // errJournalClosed is what a closed journal says.
 var errJournalClosed = errors.New("ledger: the journal is closed")

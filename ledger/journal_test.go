@@ -88,13 +88,14 @@ func TestCheckpointIsKept(t *testing.T) {
 	begin(t, j, "open")
 	finish(t, j, "a", "b")
 	flush(t, j)
-	s.sizes = nil
 	j.halt()
+	_, before := s.appends()
 	j = started(t, d.crash(), s, Options{})
 	finish(t, j, "c")
 	j.shut(t)
 	n := 0
-	for _, size := range s.sizes {
+	_, sizes := s.appends()
+	for _, size := range sizes[len(before):] {
 		n += size
 	}
 	sameIDs(t, "records", s.ids(t), "a.0", "b.0", "c.0", "open.0")
@@ -164,6 +165,54 @@ func TestRecovery(t *testing.T) {
 	if got := s.all(t)[1]; !reflect.DeepEqual(got, *record("b")) {
 		t.Errorf("b has not its own record: %+v", got)
 	}
+}
+
+// The records that are made of intents are durable before anything else happens: the
+// intents may go then.
+func TestRecoveryIsSynced(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d, s := newDisk(), &testStore{}
+		j := started(t, d, s, Options{})
+		begin(t, j, "a")
+		j.halt()
+		d = d.crash()
+		j = started(t, d, s, Options{})
+		cut := d.powerCut(nil)
+		newest := cut.segments()[len(cut.segments())-1]
+		if got := found(cut.now[newest].now); len(got) != 1 || !strings.Contains(got[0], "gateway_died") {
+			t.Errorf("%s holds %q", newest, got)
+		}
+		j.shut(t)
+	})
+}
+
+// The next file is there before the one in use is full.
+func TestRoomAhead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d, s := newDisk(), &testStore{down: errDown}
+		j := started(t, d, s, Options{SegmentBytes: smallestSegment})
+		for i := 0; j.Stats().Written < smallestSegment/2-2000; i++ {
+			finish(t, j, fmt.Sprint("a", i))
+		}
+		synctest.Wait()
+		if n := len(d.segments()); n != 1 {
+			t.Errorf("%d segments, and one is half empty", n)
+		}
+		for i := 0; j.Stats().Written < smallestSegment/2; i++ {
+			finish(t, j, fmt.Sprint("b", i))
+		}
+		synctest.Wait()
+		if n, st := len(d.segments()), j.Stats(); n != 2 || st.Segments != 2 || st.Bytes != 2*smallestSegment {
+			t.Errorf("%d segments, %+v", n, st)
+		}
+		s.set(nil)
+		j.shut(t)
+		if left := d.segments(); len(left) != 0 {
+			t.Errorf("files left: %v", left)
+		}
+	})
 }
 
 // A torn end is cut; damage in between costs what is damaged and nothing behind it.
@@ -286,6 +335,9 @@ func TestSegmentsGo(t *testing.T) {
 			t.Fatal(err)
 		}
 		if i%100 == 99 {
+			if err := j.await(t.Context(), j.Stats().Written); err != nil {
+				t.Fatal(err)
+			}
 			flush(t, j)
 		}
 	}

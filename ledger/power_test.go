@@ -154,6 +154,48 @@ func TestSyncFails(t *testing.T) {
 	})
 }
 
+// Where what is in doubt cannot be written elsewhere at once, it is not durable until it
+// has been: asking the disk once more is not enough.
+func TestSyncFailsOnFullDisk(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d, s := newDisk(), &testStore{down: errDown}
+		j := started(t, d, s, Options{Durability: DurabilityFsync})
+		begin(t, j, "a")
+		bad := segmentName(j.active.number)
+		fails := 0
+		d.mu.Lock()
+		d.capacity = d.bytes()
+		d.syncing = func(name string) error {
+			if fails++; fails == 1 {
+				d.now[bad].now = append([]byte(nil), d.now[bad].kept...)
+				return syscall.EIO
+			}
+			return nil
+		}
+		d.mu.Unlock()
+		if err := j.Record(t.Context(), record("a")); !errors.Is(err, ErrNotDurable) {
+			t.Errorf("Record: %v", err)
+		}
+		pass(time.Minute)
+		if st := j.Stats(); st.Unsound == nil {
+			t.Error("the disk is believed again")
+		}
+		d.mu.Lock()
+		d.capacity = 0
+		d.mu.Unlock()
+		pass(time.Minute)
+		cut := d.powerCut(nil)
+		j.halt()
+		up := &testStore{}
+		j = started(t, cut, up, Options{})
+		j.shut(t)
+		if got := up.all(t); len(got) != 1 || got[0].Error != nil {
+			t.Errorf("got %+v", got)
+		}
+	})
+}
+
 // Where no fsync succeeds, nothing begins, records go to the store, and all is well again
 // when the disk is.
 func TestNoSyncSucceeds(t *testing.T) {
@@ -201,14 +243,17 @@ func TestGroupCommit(t *testing.T) {
 		d, s := newDisk(), &testStore{}
 		j := started(t, d, s, Options{})
 		pass(time.Second)
-		d.syncs = 0
+		before := d.synced()
 		for i := range 50 {
 			begin(t, j, fmt.Sprint(i))
 		}
+		if synctest.Wait(); d.synced() != before {
+			t.Errorf("%d syncs at once", d.synced()-before)
+		}
 		pass(commitEvery)
 		synctest.Wait()
-		if d.syncs != 1 {
-			t.Errorf("%d syncs", d.syncs)
+		if n := d.synced() - before; n != 1 {
+			t.Errorf("%d syncs", n)
 		}
 		if cut := d.powerCut(nil); len(cut.segments()) != 1 {
 			t.Errorf("after a power cut: %v", cut.segments())

@@ -31,9 +31,8 @@ type testStore struct {
 	mu      sync.Mutex
 	down    error
 	refuses func(*llmproxy.Record) bool
-	calls   []time.Time // of Append with records
+	calls   []time.Time // of Append
 	sizes   []int
-	asked   chan struct{} // gets a value for each call of Append
 }
 
 var errDown = errors.New("the store is down")
@@ -44,16 +43,17 @@ func (s *testStore) set(down error) {
 	s.down = down
 }
 
+// appends returns when Append was called, and with how many records.
+func (s *testStore) appends() (calls []time.Time, sizes []int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.calls), slices.Clone(s.sizes)
+}
+
 func (s *testStore) fault(records []llmproxy.Record) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls, s.sizes = append(s.calls, time.Now()), append(s.sizes, len(records))
-	if s.asked != nil {
-		select {
-		case s.asked <- struct{}{}:
-		default:
-		}
-	}
 	if s.down != nil {
 		return s.down
 	}

@@ -2,9 +2,11 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -78,35 +80,92 @@ func TestSettle(t *testing.T) {
 // later: by this process, or by the next.
 func TestSettleLater(t *testing.T) {
 	t.Parallel()
-	for _, restart := range []bool{false, true} {
-		d, s := newDisk(), &testStore{}
-		j := started(t, d, s, Options{})
-		for _, id := range []string{"a", "b"} {
-			if err := j.Record(t.Context(), created(id)); err != nil {
-				t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		for _, restart := range []bool{false, true} {
+			d, s := newDisk(), &testStore{}
+			j := started(t, d, s, Options{})
+			for _, id := range []string{"a", "b"} {
+				if err := j.Record(t.Context(), created(id)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			flush(t, j)
+			s.set(errDown)
+			settleIt(t, j, "a", "z", false)
+			settleIt(t, j, "a", "y", false)       // the second is no more
+			settleIt(t, j, "unknown", "z", false) // nobody can tell yet
+			finish(t, j, "c")
+			if restart {
+				j.halt()
+				j = started(t, d.crash(), s, Options{})
+			}
+			s.set(nil)
+			settleIt(t, j, "a", "x", false) // the store would say that it is pending
+			flush(t, j)
+			settleIt(t, j, "a", "w", false)
+			settleIt(t, j, "b", "v", true)
+			j.shut(t)
+			sameIDs(t, "records", s.ids(t), "a.1", "b.1", "c.0")
+			if r := s.all(t)[0]; r.CostState != llmproxy.CostExact || r.Usage != record("z").Usage {
+				t.Errorf("settled late: %+v", r)
 			}
 		}
-		flush(t, j)
-		s.set(errDown)
-		settleIt(t, j, "a", "z", false)
-		settleIt(t, j, "a", "y", false)       // the second is no more
-		settleIt(t, j, "unknown", "z", false) // nobody can tell yet
-		finish(t, j, "c")
-		if restart {
-			j.halt()
-			j = started(t, d.crash(), s, Options{})
+	})
+}
+
+// Who settles a response keeps others from doing so meanwhile, and only for so long.
+func TestSettleOneByOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &waitingStore{Memory: NewMemory(), answer: make(chan error)}
+		j := started(t, newDisk(), s, Options{})
+		if err := j.Record(t.Context(), created("a")); err != nil {
+			t.Fatal(err)
 		}
-		settleIt(t, j, "a", "x", false)
-		s.set(nil)
 		flush(t, j)
-		settleIt(t, j, "a", "w", false)
-		settleIt(t, j, "b", "v", true)
+		results := make(chan bool, 3)
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(func() {
+				ok, err := j.Settle(t.Context(), "openai", "resp_a", record("z"))
+				if err != nil {
+					t.Error(err)
+				}
+				results <- ok
+			})
+		}
+		synctest.Wait()
+		if n := s.inside.Load(); n != 1 {
+			t.Errorf("%d at once", n)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := j.Settle(ctx, "openai", "resp_a", record("z")); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("who waits no longer gets %v", err)
+		}
+		s.answer <- nil
+		wg.Wait()
+		if a, b, c := <-results, <-results, <-results; !a || b || c {
+			t.Errorf("got %t, %t, %t", a, b, c)
+		}
 		j.shut(t)
-		sameIDs(t, "records", s.ids(t), "a.1", "b.1", "c.0")
-		if r := s.all(t)[0]; r.CostState != llmproxy.CostExact || r.Usage != record("z").Usage {
-			t.Errorf("settled late: %+v", r)
-		}
+	})
+}
+
+// waitingStore answers Pending when it is let.
+type waitingStore struct {
+	*Memory
+	answer chan error
+	inside atomic.Int64
+}
+
+func (s *waitingStore) Pending(ctx context.Context, provider, responseID string) (llmproxy.Record, bool, error) {
+	s.inside.Add(1)
+	defer s.inside.Add(-1)
+	if err := <-s.answer; err != nil {
+		return llmproxy.Record{}, false, err
 	}
+	return s.Memory.Pending(ctx, provider, responseID)
 }
 
 // Of many that settle one response at once, one does.

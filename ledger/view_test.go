@@ -65,6 +65,11 @@ func TestView(t *testing.T) {
 	}
 	s.set(errDown)
 	keep(t, j, at("e", 5)) // both have it
+	dearer := at("e", 5)
+	dearer.Cost = 5
+	if err := s.Reprice(t.Context(), []llmproxy.Record{*dearer}); err != nil {
+		t.Fatal(err)
+	}
 	v := View{Store: s, Dir: dir}
 	for _, tt := range []struct {
 		f    Filter
@@ -86,6 +91,14 @@ func TestView(t *testing.T) {
 		if got := viewed(t, v, tt.f); !slices.Equal(got, tt.want) {
 			t.Errorf("%+v: got %v, want %v", tt.f, got, tt.want)
 		}
+	}
+	if err := v.Records(t.Context(), Filter{ID: "e"}, func(r *llmproxy.Record) error {
+		if r.Cost != 5 {
+			t.Errorf("e costs %s: that is what it did before it was repriced", r.Cost)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
 	}
 	enough := errors.New("enough of it")
 	if err := v.Records(t.Context(), Filter{}, func(*llmproxy.Record) error { return enough }); err != enough { //nolint:errorlint // as it is
