@@ -29,9 +29,12 @@ func (m *marking) mentions(name string) bool {
 }
 
 // at returns the place in the body of value, which is a part of it.
-func (m *marking) at(value []byte) wire.Span {
-	start := cap(m.x.Body.Bytes()) - cap(value)
-	return wire.Span{Start: start, End: start + len(value)}
+func (m *marking) at(value []byte) wire.Span { return placeOf(m.x.Body.Bytes(), value) }
+
+// placeOf returns the place in text of part, a slice of it that package wire returned.
+func placeOf(text, part []byte) wire.Span {
+	start := cap(text) - cap(part)
+	return wire.Span{Start: start, End: start + len(part)}
 }
 
 // insert adds text before the byte of the body at offset at.
