@@ -76,7 +76,7 @@ func (s *session) admit(t *turn, p []byte) *Error {
 	switch {
 	case s.closing != nil:
 		return closingError(s.closing)
-	case s.limits.Turns > 0 && len(s.turns) >= s.limits.Turns:
+	case s.limits.Turns > 0 && len(s.turns) >= s.limits.Turns && s.unsettled() >= s.limits.Turns:
 		return &Error{
 			Status: http.StatusTooManyRequests, Type: "invalid_request_error", Code: "too_many_turns",
 			Message: "as many responses as the gateway allows are in flight on this WebSocket", RetryAfter: time.Second,

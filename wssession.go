@@ -247,9 +247,15 @@ func (s *session) tell(err *Error, lane laneName) {
 func (s *session) touch() { s.active.Store(time.Now().UnixNano()) }
 
 // running returns how many turns have not been settled.
-func (s *session) running() (n int) {
+func (s *session) running() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.unsettled()
+}
+
+// unsettled is running; s.mu is held. A client that has the terminal event of a turn may
+// ask for more before that has been counted out.
+func (s *session) unsettled() (n int) {
 	for t := range s.turns {
 		if !t.ending.Load() {
 			n++
