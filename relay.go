@@ -167,6 +167,7 @@ func (e *run) flow(held []byte, flush bool) *Error {
 			}
 			if reply.Tap != nil && reply.Tap.Done() {
 				// The record is kept before the client can have the whole answer.
+				gone = gone || e.client.Err() != nil
 				e.settle(ending{whole: true, gone: gone})
 			}
 			if reply.shown != nil && reply.shown.Done() {
