@@ -21,6 +21,8 @@ type ProviderHint struct {
 	Model     string // as the client wrote it; "" if the request names none
 	Header    http.Header
 	Meta      BodyMetadata
+	Transport Transport // as in [Exchange]
+	Caller    Caller
 }
 
 // ProviderDetector chooses provider and model ahead of the router's own rules: an alias,

@@ -129,6 +129,12 @@ func (e *run) roundTrips(ctx context.Context) (*Reply, *Error) {
 		return reply, nil
 	}
 	failure := asError(err)
+	switch {
+	case errors.Is(err, errShutdown) && failure.Status == http.StatusInternalServerError:
+		failure = shuttingDown()
+	case e.client.Err() != nil && (errors.Is(err, errClientGone) || errors.Is(err, context.Canceled)):
+		failure = clientGone() // an interceptor that waited has given up
+	}
 	if failure.Status == statusClientGone && failure.cause == nil {
 		failure = e.clientGone()
 	}

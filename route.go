@@ -13,7 +13,7 @@ import (
 func (a *AutoRouter) route(ctx context.Context, t target, x *Exchange) (Route, *Error) {
 	model := x.Meta.Model
 	if a.detector != nil {
-		hint := ProviderHint{Operation: x.Operation, Model: model, Header: x.Header, Meta: x.Meta}
+		hint := ProviderHint{Operation: x.Operation, Model: model, Header: x.Header, Meta: x.Meta, Transport: x.Transport, Caller: x.Caller}
 		if name, renamed := a.detector.DetectProvider(ctx, hint); name != "" {
 			p, ok := a.registry.Get(name)
 			if !ok {

@@ -37,6 +37,8 @@ func (e *run) settle(end ending) {
 		e.meta = e.reply.Tap.Metadata()
 	case t != nil:
 		e.meta = t.extractor.Metadata()
+	case e.reply != nil && e.reply.tap != nil: // a turn that nobody asked for
+		e.meta = e.reply.tap.extractor.Metadata()
 	}
 	if end.failure != nil && end.failure.Code == "route_not_found" {
 		return
@@ -50,6 +52,7 @@ func (e *run) settle(end ending) {
 		r.ConnectionID, r.Lane, r.Transport = e.turn.s.id, e.turn.lane.name, TransportWebSocket
 	}
 	e.bill()
+	e.tellSettled()
 	if e.a.recorder == nil {
 		return
 	}
@@ -195,5 +198,10 @@ func (e *run) bill() {
 	if e.a.onBilling != nil {
 		e.a.onBilling(r, b)
 	}
-	e.x.settled.call(r)
+}
+
+// tellSettled tells whoever asked to be told of the record.
+func (e *run) tellSettled() {
+	defer e.contain("a function that was to be told of a record panicked")
+	e.x.settled.call(&e.rec)
 }

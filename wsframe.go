@@ -166,11 +166,13 @@ const (
 	kindError                      // an error event
 	kindSteered                    // response.steer.accepted
 	kindSteer                      // response.steer.pending, response.steer.failed: no successor
+	kindInject                     // response.inject.created, response.inject.failed
 )
 
 // serverEvent is what the relay has to know of a provider's message.
 type serverEvent struct {
-	kind serverKind
+	kind       serverKind
+	incomplete bool // response.incomplete
 	// The following are parts of the message, nil where it has none.
 	lane     []byte // the value of stream_id
 	response []byte // the response in it
@@ -184,7 +186,9 @@ func readServerEvent(p []byte, lanes bool) (ev serverEvent) {
 	switch string(wire.Member(p, "type")) {
 	case `"response.created"`:
 		ev.kind = kindCreated
-	case `"response.completed"`, `"response.incomplete"`, `"response.failed"`, `"response.cancelled"`, `"response.done"`:
+	case `"response.incomplete"`:
+		ev.kind, ev.incomplete = kindTerminal, true
+	case `"response.completed"`, `"response.failed"`, `"response.cancelled"`, `"response.done"`:
 		ev.kind = kindTerminal
 	case `"response.output_item.done"`:
 		ev.kind = kindItemDone
@@ -194,6 +198,8 @@ func readServerEvent(p []byte, lanes bool) (ev serverEvent) {
 		ev.kind = kindSteered
 	case `"response.steer.pending"`, `"response.steer.failed"`:
 		ev.kind = kindSteer
+	case `"response.inject.created"`, `"response.inject.failed"`:
+		ev.kind = kindInject
 	}
 	if lanes {
 		ev.lane = wire.Member(p, "stream_id")

@@ -238,6 +238,7 @@ func (s *session) refused(p Provider, err *Error, byProvider error) {
 		e.tries.list = []Attempt{{Provider: p.Name(), Status: r.status}}
 	} else if byProvider != nil {
 		end.failure = asError(byProvider)
+		end.gone = end.failure.Status == statusClientGone
 		e.tries.list = []Attempt{{Provider: p.Name(), Error: end.failure.Code}}
 	}
 	e.settle(end)

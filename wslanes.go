@@ -1,6 +1,7 @@
 package llmproxy
 
 import (
+	"net/http"
 	"slices"
 )
 
@@ -16,6 +17,7 @@ type lanes struct {
 	invalid []*flight          // creates whose lane the provider cannot accept, in order
 	named   bool               // there are lanes besides the default one
 	count   int                // flights that have not ended
+	sent    int                // messages to the provider
 }
 
 // lane is one lane of a socket.
@@ -23,6 +25,7 @@ type lane struct {
 	name    string
 	latest  *Exchange // the last that was forwarded; its body may be gone
 	waiting []*flight // forwarded, in order
+	asides  []int     // the numbers of messages that were no creates, and may be answered by an error
 	running *flight   // created
 
 	// The response that ended last: its id, with quotes; whether it was steered; whether a
@@ -73,6 +76,8 @@ func (l *lanes) at(name string) *lane {
 // wait notes that f's create is about to be forwarded.
 func (l *lanes) wait(f *flight) {
 	l.count++
+	l.sent++
+	f.number = l.sent
 	if f.lane.invalid {
 		l.invalid = append(l.invalid, f)
 		return
@@ -83,6 +88,22 @@ func (l *lanes) wait(f *flight) {
 	n := l.at(f.lane.name)
 	n.waiting = append(n.waiting, f)
 	n.latest = f.turn.x
+}
+
+// aside notes that a message that is no create is about to be forwarded.
+func (l *lanes) aside(name laneName) {
+	const most = 64
+	l.sent++
+	if n := l.at(name.name); len(n.asides) < most {
+		n.asides = append(n.asides, l.sent)
+	}
+}
+
+// answered notes that the first of the lane's asides has got its answer.
+func (n *lane) answered() {
+	if len(n.asides) > 0 {
+		n.asides = slices.Delete(n.asides, 0, 1)
+	}
 }
 
 // match is what a provider's message means to a flight.
@@ -110,6 +131,8 @@ func (l *lanes) find(ev *serverEvent) match {
 		l.steer(ev.steered(), n, true)
 	case kindSteer:
 		l.steer(ev.steered(), n, false)
+	case kindInject:
+		n.answered()
 	}
 	f := n.running
 	if f != nil && ev.kind == kindItemDone && callsClient(ev.item()) {
@@ -132,6 +155,9 @@ func (l *lanes) created(ev *serverEvent, n *lane) match {
 	m := match{f: n.waiting[0], lane: n, lost: l.displaced(n)}
 	n.waiting = slices.Delete(n.waiting, 0, 1)
 	l.begin(m.f, n, ev.id())
+	for len(n.asides) > 0 && n.asides[0] < m.f.number {
+		n.answered() // or would have been by now
+	}
 	return m
 }
 
@@ -179,6 +205,9 @@ func (l *lanes) terminal(ev *serverEvent, n *lane) match {
 		n.last, n.steered, n.calls, n.told = string(id), false, false, true
 		return match{orphan: true, lane: n, last: true}
 	}
+	if ev.incomplete {
+		n.asides = nil // it was cancelled, or interrupted
+	}
 	f.calls = f.calls || f.steered && outputCallsClient(ev.response)
 	n.last, n.steered, n.calls, n.told = string(id), f.steered, f.calls, true
 	l.forget(f)
@@ -200,6 +229,15 @@ func (l *lanes) fault(ev *serverEvent, n *lane) match {
 	if f == nil && len(n.waiting) > 0 {
 		f = n.waiting[0]
 	}
+	// What was no create is refused as a bad request, and in its turn: such an error in the
+	// middle of an answer is not the answer's.
+	if len(n.asides) > 0 && ev.eventStatus() < http.StatusInternalServerError && (f == nil || f == n.running || n.asides[0] < f.number) {
+		n.answered()
+		return match{}
+	}
+	if f == nil && ev.lane == nil {
+		f, n = l.only()
+	}
 	if f == nil {
 		return match{}
 	}
@@ -210,8 +248,30 @@ func (l *lanes) fault(ev *serverEvent, n *lane) match {
 	return match{f: f, lane: n, last: true}
 }
 
+// only returns the flight that an error without a lane can be about: the only one there
+// is, else the only one that waits.
+func (l *lanes) only() (*flight, *lane) {
+	var f *flight
+	var at *lane
+	waiting := 0
+	for _, n := range l.byName {
+		if l.count == 1 && n.running != nil {
+			return n.running, n
+		}
+		waiting += len(n.waiting)
+		if len(n.waiting) > 0 {
+			f, at = n.waiting[0], n
+		}
+	}
+	if waiting != 1 {
+		return nil, nil
+	}
+	return f, at
+}
+
 // steer notes whether the response id will be followed by one that no create asks for.
 func (l *lanes) steer(id []byte, n *lane, accepted bool) {
+	n.answered()
 	if f := l.byID[string(id)]; f != nil {
 		f.steered = accepted
 	} else if len(id) > 0 && n.last == string(id) {

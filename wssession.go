@@ -198,7 +198,7 @@ func (s *session) passOn(messageType int, p []byte, ev clientEvent) {
 		s.tell(BadRequest("no provider is connected"), ev.lane)
 		return
 	}
-	if err := u.pass(messageType, p); err != nil {
+	if err := u.pass(ev.lane, messageType, p); err != nil {
 		_ = u.conn.Close()
 	}
 }

@@ -145,6 +145,9 @@ func (s *session) dial(ctx context.Context, p Provider, x *Exchange) (*upstream,
 // undialled is why a socket to p could not be opened.
 func (s *session) undialled(ctx context.Context, p Provider, resp *http.Response, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
+		if errors.Is(cause, context.Canceled) {
+			cause = errClientGone
+		}
 		return upstreamError(p, cause)
 	}
 	if resp == nil || resp.StatusCode < 300 {
@@ -191,9 +194,12 @@ func (u *upstream) forward(f *flight, messageType int, message []byte) error {
 }
 
 // pass sends a client's message that is no create.
-func (u *upstream) pass(messageType int, message []byte) error {
+func (u *upstream) pass(lane laneName, messageType int, message []byte) error {
 	u.write.Lock()
 	defer u.write.Unlock()
+	u.s.mu.Lock()
+	u.lanes.aside(lane)
+	u.s.mu.Unlock()
 	return u.send(messageType, message)
 }
 

@@ -211,7 +211,6 @@ func TestSocketContext(t *testing.T) {
 // A client that gives up its handshake while the provider hangs leaves no socket behind.
 func TestSocketHandshakeGivenUp(t *testing.T) {
 	t.Parallel()
-	owed(t, "a client that leaves during the handshake is recorded as a failure of the provider")
 	s := openSocket(t, simulator.Options{Script: func(*http.Request) simulator.Script {
 		return simulator.Script{BeforeHeader: simulator.Never}
 	}}, &twoEntries[0])

@@ -88,7 +88,6 @@ func TestSocketUnfinished(t *testing.T) {
 // The error that answers another event than a create does not end the turn that runs.
 func TestSocketErrorBesideATurn(t *testing.T) {
 	t.Parallel()
-	owed(t, "an error that answers another event is taken for the running turn's, which then has two records")
 	overSockets(t, simulator.Options{}, twoEntries, func(s *socketSession) {
 		c := s.connect()
 		c.send(wait(s.say("gpt-5-mini", "hello")))
@@ -105,7 +104,6 @@ func TestSocketErrorBesideATurn(t *testing.T) {
 // The error of the only create that waits is that one's, even if it does not say so.
 func TestSocketErrorWithoutItsLane(t *testing.T) {
 	t.Parallel()
-	owed(t, "an error that does not name its lane ends no turn in a lane, and the next create there is taken for that one")
 	overSockets(t, simulator.Options{}, twoEntries, func(s *socketSession) {
 		c := s.connect()
 		c.send(on("main", script(s.say("gpt-5-mini", "hello"), "status=429,no-stream-id")))

@@ -338,7 +338,6 @@ func (s *socketSession) decode(text string, v any) {
 }
 
 // owed skips a test of what the gateway does not keep yet. With SOCKETS_OWED=1 it runs.
-func owed(t *testing.T, what string) {
 	t.Helper()
 	if os.Getenv("SOCKETS_OWED") == "" {
 		t.Skip("not kept yet: " + what)

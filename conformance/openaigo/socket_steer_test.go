@@ -23,7 +23,6 @@ func (c *socket) steer(id, text string) {
 // responses for one create, and both are billed.
 func TestSocketSteer(t *testing.T) {
 	t.Parallel()
-	owed(t, "the successor of a steered response is recorded without its usage")
 	overSockets(t, simulator.Options{}, socketEntries, func(s *socketSession) {
 		c := s.connect()
 		c.send(wait(s.say("gpt-5-reason", "tell me a very long story")))
@@ -64,7 +63,6 @@ func TestSocketSteer(t *testing.T) {
 // response comes after its successor.
 func TestSocketSteerInALane(t *testing.T) {
 	t.Parallel()
-	owed(t, "the successor of a steered response is recorded without its usage")
 	overSockets(t, simulator.Options{}, twoEntries, func(s *socketSession) {
 		c := s.connect()
 		l, other := c.lane("steered"), c.lane("other")

@@ -201,7 +201,6 @@ func TestSocketForms(t *testing.T) {
 // Usage may stand beside the response instead of in it.
 func TestSocketUsageBesideTheResponse(t *testing.T) {
 	t.Parallel()
-	owed(t, "usage at the top level of a terminal event is not read")
 	overSockets(t, simulator.Options{}, twoEntries, func(s *socketSession) {
 		c := s.connect()
 		c.send(script(s.say("gpt-5-mini", "tell me one thing"), "usage=top"))

@@ -109,6 +109,9 @@ func (r *reader) identify(response []byte) {
 
 // end reads a terminal event. status is the one its name implies, as JSON.
 func (r *reader) end(event []byte, status string) {
+	if usage := wire.Member(event, "usage"); usage != nil { // beside the response, or in place of it
+		r.ReadUsage(usage)
+	}
 	r.read(response(event), status)
 	r.Over = true
 }

@@ -8,10 +8,12 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/llmproxy/llmproxy"
+	"github.com/llmproxy/llmproxy/ledger"
 )
 
 // Demo is the gateway before a provider that is not real: it shows what is routed and
@@ -49,7 +51,7 @@ func (d Demo) Run(ctx context.Context, stop <-chan struct{}) error {
 	wg.Go(func() { _ = provider.Serve(upstream) })
 
 	logger := Log{Format: formatText}.logger(d.Stderr)
-	records := &demoRecorder{next: LogRecorder(logger), byID: map[string]llmproxy.Record{}}
+	records := &demoRecorder{store: ledger.NewMemory(), next: LogRecorder(logger)}
 	config := d.config(addressOf(upstream))
 	prices, err := config.prices(logger)
 	if err != nil {
@@ -123,13 +125,12 @@ func (d Demo) config(upstream string) *Config {
 	return c
 }
 
-// demoRecorder keeps the records of the tour, and hands those that come later to next.
+// demoRecorder keeps the records in memory, and tells next of those that come after the
+// tour.
 type demoRecorder struct {
-	next llmproxy.Recorder
-
-	mu    sync.Mutex                 // guards the following
-	byID  map[string]llmproxy.Record // of the tour
-	later bool                       // the tour is over
+	store *ledger.Memory
+	next  llmproxy.Recorder
+	later atomic.Bool // the tour is over
 }
 
 func (d *demoRecorder) Begin(ctx context.Context, r *llmproxy.Record) error {
@@ -137,29 +138,21 @@ func (d *demoRecorder) Begin(ctx context.Context, r *llmproxy.Record) error {
 }
 
 func (d *demoRecorder) Record(ctx context.Context, r *llmproxy.Record) error {
-	d.mu.Lock()
-	later := d.later
-	if !later {
-		d.byID[r.ID] = *r // what it points to is not read
+	err := d.store.Append(ctx, []llmproxy.Record{*r})
+	if d.later.Load() {
+		err = errors.Join(err, d.next.Record(ctx, r))
 	}
-	d.mu.Unlock()
-	if later {
-		return d.next.Record(ctx, r)
-	}
-	return nil
+	return err
 }
 
-// take returns the record of an exchange whose answer has come to its end.
-func (d *demoRecorder) take(id string) (llmproxy.Record, bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	r, ok := d.byID[id]
-	return r, ok
+// selected returns the records that f selects.
+func (d *demoRecorder) selected(ctx context.Context, f ledger.Filter) (found []llmproxy.Record, err error) {
+	err = d.store.Records(ctx, f, func(r *llmproxy.Record) error {
+		found = append(found, *r)
+		return nil
+	})
+	return found, err
 }
 
 // release ends the tour.
-func (d *demoRecorder) release() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.later, d.byID = true, nil
-}
+func (d *demoRecorder) release() { d.later.Store(true) }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/llmproxy/llmproxy"
+	"github.com/llmproxy/llmproxy/ledger"
 )
 
 // A tour sends a gateway one request of each kind and prints what became of them.
@@ -95,7 +96,7 @@ func (t tour) run(ctx context.Context) error {
 	fmt.Fprintf(t.out, "llmproxy demo: a gateway at %s.\n", addressOf(t.listener))
 	fmt.Fprint(t.out, "Its providers are SIMULATED: all are one handler in this process. No key, no network, no charge.\n\n")
 	table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "REQUEST\t\tPROVIDER\tMODEL\tSTATUS\tTOKENS IN\tOUT\tFIRST BYTE\tTOTAL")
+	fmt.Fprintln(table, "REQUEST\t\tPROVIDER\tMODEL\tSTATUS\tTOKENS IN\tOUT\tCOST USD\tFIRST BYTE\tTOTAL")
 	var failure error
 	for _, s := range tourStops() {
 		v, err := t.visit(ctx, client, s)
@@ -107,17 +108,24 @@ func (t tour) run(ctx context.Context) error {
 		if s.stream {
 			kind = string(v.record.Transport)
 		}
-		in, out := "-", "-"
+		in, out, cost := "-", "-", "-"
 		if s.metered {
+			cost = money(v.record.Cost, v.record.CostKnown)
 			in, out = strconv.FormatInt(v.record.Usage.PromptTokens, 10), strconv.FormatInt(v.record.Usage.CompletionTokens, 10)
 		}
-		fmt.Fprintf(table, "%s %s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", s.method, s.short, kind,
-			v.record.Provider, orDash(v.record.Model), v.record.Status, in, out, milliseconds(v.first), milliseconds(v.total))
+		fmt.Fprintf(table, "%s %s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n", s.method, s.short, kind,
+			v.record.Provider, orDash(v.record.Model), v.record.Status, in, out, cost, milliseconds(v.first), milliseconds(v.total))
 	}
 	if err := errors.Join(failure, table.Flush()); err != nil {
 		return err
 	}
-	fmt.Fprint(t.out, "\nTokens are what the gateway metered: the usage record of each exchange, equal to what the\nclient reads in X-Gateway-Prompt-Tokens and X-Gateway-Completion-Tokens (trailers on a stream).\n")
+	fmt.Fprint(t.out, "\nTokens and cost are what the gateway metered: the usage record of each exchange, equal to what\nthe client reads in X-Gateway-Prompt-Tokens, X-Gateway-Completion-Tokens and X-Gateway-Cost\n(trailers on a stream). Prices are the providers' own; the charge is not.\n")
+	if err := t.converse(ctx, transport); err != nil {
+		return fmt.Errorf("the WebSocket: %w", err)
+	}
+	if err := t.spend(ctx); err != nil {
+		return err
+	}
 	return t.invite()
 }
 
@@ -162,10 +170,11 @@ func (t tour) visit(ctx context.Context, client *http.Client, s tourStop) (v vis
 	v.total = time.Since(start)
 
 	id := resp.Header.Get("X-Gateway-Request-Id")
-	var ok bool
-	if v.record, ok = t.records.take(id); !ok {
-		return v, fmt.Errorf("the exchange %q left no usage record", id)
+	found, err := t.records.selected(ctx, ledger.Filter{ID: id})
+	if err != nil || len(found) != 1 {
+		return v, errors.Join(err, fmt.Errorf("the exchange %q left %d usage records", id, len(found)))
 	}
+	v.record = found[0]
 	return v, s.compare(resp, &v.record)
 }
 
@@ -187,6 +196,9 @@ func (s tourStop) compare(resp *http.Response, r *llmproxy.Record) error {
 			told = resp.Trailer
 		}
 		differ("X-Gateway-Prompt-Tokens", told.Get("X-Gateway-Prompt-Tokens"), strconv.FormatInt(r.Usage.PromptTokens, 10))
+		if r.CostKnown {
+			differ("X-Gateway-Cost", told.Get("X-Gateway-Cost"), r.Cost.String())
+		}
 		differ("X-Gateway-Completion-Tokens", told.Get("X-Gateway-Completion-Tokens"), strconv.FormatInt(r.Usage.CompletionTokens, 10))
 	}
 	return errors.Join(faults...)

@@ -138,54 +138,70 @@ func (u Usage) Table(ctx context.Context, by string, asJSON bool) error {
 		return err
 	}
 	defer view.Store.Close()
-	sums, err := view.Sums(ctx, f, g)
+	if !asJSON {
+		return spendTable(ctx, u.Stdout, view, f, g)
+	}
+	sums, err := summed(ctx, view, f, g)
 	if err != nil {
 		return err
 	}
+	rows := []sumJSON{}
+	for _, s := range sums {
+		rows = append(rows, sumJSON{s.Group, s.Exchanges, s.Errors, s.Usage, s.Cost.String(), s.ListCost.String(), s.Unpriced, s.Estimated})
+	}
+	e := json.NewEncoder(u.Stdout)
+	e.SetIndent("", "  ")
+	return e.Encode(rows)
+}
+
+// summer adds up records: a store, or a view of one.
+type summer interface {
+	Sums(ctx context.Context, f ledger.Filter, by ledger.Grouping) ([]ledger.Sum, error)
+}
+
+// summed returns the sums by group: days and hours in their order, all else by what it
+// cost, the dearest first.
+func summed(ctx context.Context, records summer, f ledger.Filter, by ledger.Grouping) ([]ledger.Sum, error) {
+	sums, err := records.Sums(ctx, f, by)
 	slices.SortStableFunc(sums, func(a, b ledger.Sum) int {
-		if g == ledger.ByDay || g == ledger.ByHour {
+		if by == ledger.ByDay || by == ledger.ByHour {
 			return cmp.Compare(a.Group, b.Group)
 		}
 		return cmp.Compare(b.Cost, a.Cost)
 	})
-	if asJSON {
-		rows := []sumJSON{}
-		for _, s := range sums {
-			rows = append(rows, sumJSON{s.Group, s.Exchanges, s.Errors, s.Usage, s.Cost.String(), s.ListCost.String(), s.Unpriced, s.Estimated})
-		}
-		e := json.NewEncoder(u.Stdout)
-		e.SetIndent("", "  ")
-		return e.Encode(rows)
+	return sums, err
+}
+
+// spendTable writes what was spent, by group, and in all.
+func spendTable(ctx context.Context, out io.Writer, records summer, f ledger.Filter, by ledger.Grouping) error {
+	sums, err := summed(ctx, records, f, by)
+	if err != nil {
+		return err
 	}
-	title := strings.ToUpper(strings.TrimPrefix(string(cmp.Or(g, "all")), string(ledger.ByTag)))
-	w := tabwriter.NewWriter(u.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(w, "%s\tEXCHANGES\tERRORS\tPROMPT\tCOMPLETION\tCACHED\tCOST USD\tUNPRICED\t\n", title)
-	total := ledger.Sum{Group: "total"}
+	title := strings.ToUpper(strings.TrimPrefix(string(cmp.Or(by, "all")), string(ledger.ByTag)))
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "%s\tEXCHANGES\tERRORS\tTOKENS IN\tCACHED\tOUT\tCOST USD\tUNPRICED\n", title)
 	for _, s := range sums {
-		writeSum(w, s)
-		total.Exchanges += s.Exchanges
-		total.Errors += s.Errors
-		total.Usage.PromptTokens += s.Usage.PromptTokens
-		total.Usage.CompletionTokens += s.Usage.CompletionTokens
-		total.Usage.CacheRead += s.Usage.CacheRead + s.Usage.CacheReadAudio + s.Usage.CacheReadImage
-		total.Unpriced += s.Unpriced
+		writeSum(w, cmp.Or(s.Group, "-"), s)
 	}
 	if len(sums) != 1 {
-		all, err := view.Sums(ctx, f, ledger.ByNothing) // exact, where adding up could overflow
+		total := ledger.Sum{}
+		all, err := records.Sums(ctx, f, ledger.ByNothing)
 		if err != nil {
 			return err
 		}
-		for _, s := range all {
-			total.Cost = s.Cost
+		if len(all) > 0 {
+			total = all[0]
 		}
-		writeSum(w, total)
+		writeSum(w, "total", total)
 	}
 	return w.Flush()
 }
 
-func writeSum(w io.Writer, s ledger.Sum) {
-	fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%s\t%d\t\n", cmp.Or(s.Group, "-"), s.Exchanges, s.Errors,
-		s.Usage.PromptTokens, s.Usage.CompletionTokens, s.Usage.CacheRead+s.Usage.CacheReadAudio+s.Usage.CacheReadImage, s.Cost, s.Unpriced)
+func writeSum(w io.Writer, name string, s ledger.Sum) {
+	u := &s.Usage
+	fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%s\t%d\n", name, s.Exchanges, s.Errors,
+		u.PromptTokens, u.CacheRead+u.CacheReadAudio+u.CacheReadImage, u.CompletionTokens, s.Cost, s.Unpriced)
 }
 
 // Export writes usage records, the oldest first: one JSON object a line, or CSV.
