@@ -50,7 +50,8 @@ func (l *Logging) Intercept(ctx context.Context, x *llmproxy.Exchange, next llmp
 			level = max(level, slog.LevelWarn)
 		}
 		if logger.Enabled(ctx, level) {
-			logger.LogAttrs(ctx, level, "exchange ended", r.LogValue().Group()...)
+			// A group without a name is written as if its members stood here.
+			logger.LogAttrs(ctx, level, "exchange ended", slog.Attr{Value: r.LogValue()})
 		}
 	})
 	return next(ctx, x)

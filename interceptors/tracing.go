@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"maps"
 	"net/http"
 
@@ -41,19 +40,21 @@ func (t *Tracing) Intercept(ctx context.Context, x *llmproxy.Exchange, next llmp
 	if !trace.Valid() {
 		return next(ctx, x)
 	}
-	id := hex.EncodeToString(trace.ID[:])
+	parent := trace.String()
+	id := parent[len("00-"):][:2*len(trace.ID)]
+	values := [...]string{parent, id}
 	y := x.Clone()
 	y.Header = maps.Clone(x.Header)
 	if y.Header == nil {
 		y.Header = http.Header{}
 	}
-	y.Header["Traceparent"] = []string{trace.String()}
+	y.Header["Traceparent"] = values[:1:1]
 	delete(y.Header, "Tracestate")
 	if trace.State != "" {
 		y.Header["Tracestate"] = []string{trace.State}
 	}
 	if y.Header.Get("X-Request-Id") == "" {
-		y.Header["X-Request-Id"] = []string{id}
+		y.Header["X-Request-Id"] = values[1:]
 	}
 	reply, err := next(ctx, y)
 	if err == nil && reply != nil && reply.Header != nil {
