@@ -124,7 +124,9 @@ func (e *run) judge(end ending) {
 		r.Outcome = OutcomeRejected
 	case end.failure != nil:
 		r.Outcome = OutcomeError
-		if answered || m.UsageReported || end.failure.Status == http.StatusGatewayTimeout || end.failure.Code == "provider_broken" {
+		// A provider that was at work when the gateway had to end has consumed something.
+		ours := end.failure.Code == "shutting_down" && len(r.Attempts) > 0
+		if answered || m.UsageReported || ours || end.failure.Status == http.StatusGatewayTimeout || end.failure.Code == "provider_broken" {
 			e.charge(m.UsageReported && m.Outcome != OutcomeUnknown)
 		}
 	case r.Status >= 400:
