@@ -25,6 +25,7 @@ import (
 type endRig struct {
 	leaves      bool            // the client goes away in the middle of the answer
 	drain       bool            // and the provider is heard out: it goes on when the gateway has noticed
+	forced      bool            // the gateway is shut down in the middle of the answer, and does not wait
 	states      bool            // the provider states its charge
 	refusal     string          // the provider's answer is a 400 with this body
 	unreachable bool            // nobody is at the provider's address
@@ -173,7 +174,7 @@ func (r *endsRig) overHTTP(c end, model string) {
 	r.t.Helper()
 	path, body, provider := c.request(model)
 	req := r.request("POST", r.gateway+path, strings.NewReader(body), "X-Provider", provider, "X-Simulate", reported+","+c.script)
-	if !c.rig.leaves {
+	if !c.rig.leaves && !c.rig.forced {
 		r.do(req)
 		return
 	}
@@ -183,21 +184,38 @@ func (r *endsRig) overHTTP(c end, model string) {
 	if c.transport == overHTTP {
 		go func() {
 			r.awaitAnswer(c)
-			leave()
+			r.interrupt(c, leave)
 		}()
 	}
 	resp, err := r.client.Do(req)
-	if err == nil {
+	switch {
+	case err == nil:
 		defer resp.Body.Close()
-		if c.transport == overHTTP {
+		if c.transport != overHTTP {
+			readEvents(r.t, c.transport, resp.Body, 3)
+			r.interrupt(c, leave)
+		} else if c.rig.leaves {
 			r.t.Errorf("an answer came: %d", resp.StatusCode)
 		}
-		readEvents(r.t, c.transport, resp.Body, 3)
-		leave()
-	} else if c.transport != overHTTP {
+	case c.transport != overHTTP || c.rig.forced:
 		r.t.Error(err)
 	}
-	r.letGo()
+	if c.rig.leaves {
+		r.letGo()
+	}
+}
+
+// interrupt does to the exchange what c says: the client leaves, or the gateway ends.
+func (r *endsRig) interrupt(c end, leave func()) {
+	if c.rig.leaves {
+		leave()
+		return
+	}
+	ctx, cancel := context.WithCancel(r.t.Context())
+	cancel()
+	if err := r.router.Shutdown(ctx); !errors.Is(err, context.Canceled) {
+		r.t.Errorf("Shutdown: %v", err)
+	}
 }
 
 // awaitAnswer waits until the gateway waits for the rest of a body, or for all of it.
@@ -263,14 +281,16 @@ func (r *endsRig) overSocket(c end, model string) {
 		members = `"model":["` + model + `"],"input":"tell me one thing"`
 	}
 	s.create(members)
-	if c.rig.leaves {
+	if c.rig.leaves || c.rig.forced {
 		for range 3 {
 			if _, err := s.read(); err != nil {
 				r.t.Fatal(err)
 			}
 		}
-		s.conn.Close()
-		r.letGo()
+		r.interrupt(c, func() { s.conn.Close() })
+		if c.rig.leaves {
+			r.letGo()
+		}
 		return
 	}
 	for {

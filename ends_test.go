@@ -194,6 +194,16 @@ var endsOfGateways = []end{
 	{row: "a bad request", transport: overAWS, ask: "nonsense", want: ended{"rejected", 400, "none", "free", "0", overHTTP}},
 	{row: "a bad request", transport: overSocket, ask: "nonsense", want: ended{"rejected", 400, "none", "free", "0", ""}},
 
+	{row: "shut down by force, nothing seen", transport: overHTTP, script: "hang", rig: endRig{forced: true}, want: ended{"error", 503, "none", "estimated", "", ""}},
+	{row: "shut down by force, nothing seen", transport: overSSE, script: "hang=3", rig: endRig{forced: true}, want: ended{"error", 200, "none", "estimated", "", ""}},
+	{row: "shut down by force, nothing seen", transport: overAWS, script: "hang=3", rig: endRig{forced: true}, want: ended{"error", 200, "none", "estimated", "", ""}},
+	{row: "shut down by force, nothing seen", transport: overSocket, script: "hang=3", rig: endRig{forced: true}, want: ended{"error", 200, "none", "estimated", "", ""}},
+
+	{row: "shut down by force, some seen", transport: overHTTP, ask: "invoke", script: "hang=body", rig: endRig{forced: true}, want: ended{"error", 503, "partial", "estimated", wholeCost, ""}},
+	{row: "shut down by force, some seen", transport: overSSE, ask: "chat", script: "usage=every,hang=3", rig: endRig{forced: true}, want: ended{"error", 200, "partial", "estimated", chatCost, ""}},
+	{row: "shut down by force, some seen", transport: overAWS, ask: "invoke", script: "hang=3", rig: endRig{forced: true}, want: ended{"error", 200, "partial", "estimated", messageCost, ""}},
+	{row: "shut down by force, some seen", transport: overSocket, never: "Responses reports in its terminal event"},
+
 	{row: "no intent can be kept", transport: overHTTP, rig: endRig{noIntents: true}, want: ended{"rejected", 503, "none", "free", "0", ""}},
 	{row: "no intent can be kept", transport: overSSE, rig: endRig{noIntents: true}, want: ended{"rejected", 503, "none", "free", "0", ""}},
 	{row: "no intent can be kept", transport: overAWS, rig: endRig{noIntents: true}, want: ended{"rejected", 503, "none", "free", "0", overSSE}},
