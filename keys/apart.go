@@ -88,8 +88,7 @@ func (a *Access) mayRefer(ctx context.Context, k *Key, x *llmproxy.Exchange, id,
 
 // may reports whether k may use what has that id at the provider of x.
 func (a *Access) may(ctx context.Context, k *Key, x *llmproxy.Exchange, id string) (bool, error) {
-	const longest = 512
-	if len(id) > longest {
+	if !plausible(id) {
 		return false, nil
 	}
 	owners, err := a.Owners.of(ctx, at(x.Route.Provider.Name(), id))
@@ -111,6 +110,12 @@ func (a *Access) may(ctx context.Context, k *Key, x *llmproxy.Exchange, id strin
 	}), nil
 }
 
+// plausible reports whether id can be one of a provider's, and so be kept.
+func plausible(id string) bool {
+	const longest = 512
+	return id != "" && len(id) <= longest && printable(id)
+}
+
 // storeDown refuses what depends on a store that does not answer.
 func storeDown(message string) *llmproxy.Error {
 	return &llmproxy.Error{
@@ -125,15 +130,15 @@ func at(provider, id string) string { return provider + "/" + id }
 // learn remembers what x, about t, has made, once its answer tells.
 func (a *Access) learn(ctx context.Context, x *llmproxy.Exchange, t thing, reply *llmproxy.Reply) {
 	key, provider := x.Caller.Key, x.Route.Provider.Name()
-	note := func(id string) { a.Owners.note(key, at(provider, id)) }
+	note := func(id string) {
+		if plausible(id) {
+			a.Owners.note(key, at(provider, id))
+		}
+	}
 	switch api := x.Operation.API; {
 	case api == llmproxy.APIResponses && x.Operation.Metered,
 		api == llmproxy.APIChatCompletions && x.Operation.Metered && stores(x):
-		x.OnSettled(func(r *llmproxy.Record) {
-			if r.ResponseID != "" {
-				a.Owners.note(key, at(r.Provider, r.ResponseID))
-			}
-		})
+		x.OnSettled(func(r *llmproxy.Record) { note(r.ResponseID) })
 		if x.Transport == llmproxy.TransportSSE && reply.Tap != nil {
 			// Who is told the id with the first event may use it before the last.
 			reply.Stream = &identified{Stream: reply.Stream, tap: reply.Tap, note: note}
@@ -164,7 +169,7 @@ func stores(x *llmproxy.Exchange) bool {
 func made(kind string, body []byte, created bool) (ids []string) {
 	add := func(value []byte, prefix string) {
 		id, ok := wire.String(value)
-		if id, is := strings.CutPrefix(id, prefix); ok && is && id != "" {
+		if id, is := strings.CutPrefix(id, prefix); ok && is && plausible(id) {
 			ids = append(ids, id)
 		}
 	}

@@ -118,6 +118,9 @@ func (o *Owners) Run(ctx context.Context) {
 	for {
 		select {
 		case <-o.more:
+			if !wait.first() {
+				continue // its time comes with the others'
+			}
 		case <-wait.over():
 		case <-ctx.Done():
 			if err := o.write(context.WithoutCancel(ctx)); err != nil {

@@ -123,7 +123,7 @@ func TestNewerSchema(t *testing.T) {
 	if !errors.Is(err, postgres.ErrNewer) {
 		t.Fatalf("got %v, want ErrNewer", err)
 	}
-	if want := "postgres: open: the database's schema is newer than this program: version 99, and this program knows 1"; err.Error() != want {
+	if want := "postgres: open: the database's schema is newer than this program: version 99, and this program knows 2"; err.Error() != want {
 		t.Errorf("got %s\nwant %s", err, want)
 	}
 }

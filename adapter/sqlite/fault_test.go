@@ -162,7 +162,7 @@ func TestNewerSchema(t *testing.T) {
 	exec(t, f.writes, "INSERT INTO "+versionTable+" (version_id, is_applied) VALUES (99, 1)")
 	_, err := Open(t.Context(), path)
 	check(t, err, ErrNewer, path)
-	if want := "sqlite: ledger.db: open: the database's schema is newer than this program: version 99, and this program knows 1"; err.Error() != want {
+	if want := "sqlite: ledger.db: open: the database's schema is newer than this program: version 99, and this program knows 2"; err.Error() != want {
 		t.Errorf("got %s\nwant %s", err, want)
 	}
 }
