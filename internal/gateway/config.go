@@ -13,21 +13,24 @@ import (
 // Config is what the gateway runs with: the keys of llmproxy.yaml. Its zero value is not
 // usable; [Source.Load] returns a whole one.
 type Config struct {
-	Listen          Address          `yaml:"listen"`
-	TLS             TLS              `yaml:"tls"`
-	Auth            Auth             `yaml:"auth"`
-	Insecure        bool             `yaml:"insecure"` // no gateway keys although others can reach the listener
-	Hosts           []Host           `yaml:"hosts"`    // names of this machine besides localhost, for a loopback listener
-	Origins         []Origin         `yaml:"origins"`  // of web pages that may call the gateway besides its own
-	Providers       []ProviderConfig `yaml:"providers"`
-	Fallback        string           `yaml:"fallback"`
-	Disconnect      Disconnect       `yaml:"disconnect"`
-	WebSocket       WebSocket        `yaml:"websocket"`
-	Pricing         Pricing          `yaml:"pricing"`
-	Ledger          Ledger           `yaml:"ledger"`
-	Limits          Limits           `yaml:"limits"`
-	ShutdownTimeout Duration         `yaml:"shutdown_timeout"` // what a running stream has left after a signal
-	Log             Log              `yaml:"log"`
+	Listen          Address             `yaml:"listen"`
+	TLS             TLS                 `yaml:"tls"`
+	Auth            Auth                `yaml:"auth"`
+	Insecure        bool                `yaml:"insecure"` // no gateway keys although others can reach the listener
+	Hosts           []Host              `yaml:"hosts"`    // names of this machine besides localhost, for a loopback listener
+	Origins         []Origin            `yaml:"origins"`  // of web pages that may call the gateway besides its own
+	Providers       []ProviderConfig    `yaml:"providers"`
+	Fallback        string              `yaml:"fallback"`
+	Models          []ModelConfig       `yaml:"models"`
+	Retry           RetryConfig         `yaml:"retry"`
+	Interceptors    []InterceptorConfig `yaml:"interceptors"`
+	Disconnect      Disconnect          `yaml:"disconnect"`
+	WebSocket       WebSocket           `yaml:"websocket"`
+	Pricing         Pricing             `yaml:"pricing"`
+	Ledger          Ledger              `yaml:"ledger"`
+	Limits          Limits              `yaml:"limits"`
+	ShutdownTimeout Duration            `yaml:"shutdown_timeout"` // what a running stream has left after a signal
+	Log             Log                 `yaml:"log"`
 
 	File       string       `yaml:"-"` // where it was read from; "" for the environment
 	Warnings   []Fault      `yaml:"-"` // what is allowed and probably not meant

@@ -120,7 +120,7 @@ func (d *decoder) decode(n *node, v reflect.Value, path string, secret bool) {
 	case reflect.Map:
 		d.strings(n, v, path, secret)
 	case reflect.Slice:
-		if v.Type().Elem().Kind() == reflect.Struct {
+		if isNamed(v.Type().Elem()) {
 			d.named(n, v, path)
 		} else {
 			d.list(n, v, path, secret)
@@ -246,6 +246,19 @@ func (d *decoder) named(n *node, v reflect.Value, path string) {
 }
 
 // strings fills a map of strings.
+// isNamed reports whether values of t are the entries of a mapping, whose keys are in them.
+func isNamed(t reflect.Type) bool {
+	if t.Kind() != reflect.Struct {
+		return false
+	}
+	for _, f := range reflect.VisibleFields(t) {
+		if f.Tag.Get("key") != "" {
+			return true
+		}
+	}
+	return false
+}
+
 func (d *decoder) strings(n *node, v reflect.Value, path string, secret bool) {
 	if n.kind != kindMapping {
 		d.wantMapping(n, path)
@@ -309,7 +322,7 @@ func (k kind) String() string {
 func laterKeys(path string) []string {
 	switch {
 	case path == "":
-		return []string{"admin", "models", "retry", "interceptors"}
+		return []string{"admin"}
 	default:
 		return nil
 	}

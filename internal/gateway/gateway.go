@@ -48,6 +48,7 @@ func New(c *Config, recorder llmproxy.Recorder, billing *llmproxy.BillingCalcula
 		llmproxy.WithDecoder(zstd.Coding, zstd.NewReader),
 		llmproxy.WithDecoder(brotli.Coding, brotli.NewReader),
 	}
+	built := map[string]llmproxy.Provider{}
 	for _, p := range c.Providers {
 		t, ok := findType(p.Type)
 		if !ok {
@@ -58,7 +59,16 @@ func New(c *Config, recorder llmproxy.Recorder, billing *llmproxy.BillingCalcula
 			return nil, err
 		}
 		opts = append(opts, llmproxy.WithProvider(provider))
+		built[p.Name] = provider
 	}
+	pools, err := c.pools(built)
+	if err != nil {
+		return nil, err
+	}
+	if pools != nil {
+		opts = append(opts, llmproxy.WithDetector(pools))
+	}
+	opts = append(opts, llmproxy.WithInterceptor(c.chain(pools)...))
 	g := &Gateway{router: llmproxy.NewAutoRouter(opts...), config: c, logger: logger}
 	if c.TLS != (TLS{}) {
 		pair, err := c.TLS.load()

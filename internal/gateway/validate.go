@@ -25,6 +25,7 @@ func (c *Config) validate(d *decoder) {
 		}
 	}
 	c.validatePrefixes(d, built)
+	c.validateModels(d)
 	if c.Fallback != "" && !slices.ContainsFunc(c.Providers, func(p ProviderConfig) bool { return p.Name == c.Fallback }) {
 		d.fault("fallback", d.at("fallback"), "fallback: no provider is named %q%s", shown(d, "fallback", c.Fallback), suggest(c.Fallback, c.providerNames()))
 	}

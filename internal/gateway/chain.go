@@ -1,0 +1,271 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/llmproxy/llmproxy"
+	"github.com/llmproxy/llmproxy/interceptors"
+)
+
+// ModelConfig is a name that clients use for a model, and where that is served.
+type ModelConfig struct {
+	Name string `yaml:"-" key:"true"`
+	// Targets are PROVIDER/MODEL, each asked when those before it fail; with Weights, each
+	// gets its share first.
+	Targets []string `yaml:"targets"`
+	Weights []Count  `yaml:"weights"`
+}
+
+// RetryConfig says how often a provider is asked again.
+type RetryConfig struct {
+	Attempts Count    `yaml:"attempts"` // the first included
+	Within   Duration `yaml:"within"`
+	MaxWait  Duration `yaml:"max_wait"` // of what a provider asks for
+}
+
+// InterceptorConfig is one entry of the chain: exactly one of its fields is set.
+type InterceptorConfig struct {
+	PromptCaching *PromptCachingConfig `yaml:"prompt_caching"`
+	HeaderBan     *HeaderBanConfig     `yaml:"header_ban"`
+	AddHeader     *AddHeaderConfig     `yaml:"add_header"`
+	Limits        *LimitsConfig        `yaml:"limits"`
+}
+
+// PromptCachingConfig says whose prompts are cached, and how: each field names a kind of
+// provider.
+type PromptCachingConfig struct {
+	Anthropic *CachingConfig `yaml:"anthropic"`
+	Bedrock   *CachingConfig `yaml:"bedrock"`
+	OpenAI    *CachingConfig `yaml:"openai"`
+	XAI       *CachingConfig `yaml:"xai"`
+	Fireworks *CachingConfig `yaml:"fireworks"`
+}
+
+// CachingConfig is how prompts are cached at one kind of provider.
+type CachingConfig struct {
+	Providers []string `yaml:"providers"` // by name; default: those of the kind
+	Models    []string `yaml:"models"`    // patterns; default: all that can
+	TTL       TTL      `yaml:"ttl"`
+	Key       string   `yaml:"key"` // of all these exchanges; default: one for each conversation
+}
+
+// TTL is how long a cached prompt lives.
+type TTL string
+
+// UnmarshalText accepts default, 5m, 1h and 24h.
+func (t *TTL) UnmarshalText(text []byte) error {
+	return oneOf((*string)(t), text, "default", "5m", "1h", "24h")
+}
+
+// long reports whether it is the longer of a provider's two.
+func (t TTL) long() bool { return t == "1h" || t == "24h" }
+
+// HeaderBanConfig names fields that do not pass.
+type HeaderBanConfig struct {
+	Request  []string `yaml:"request"`
+	Response []string `yaml:"response"`
+}
+
+// AddHeaderConfig has fields that are set.
+type AddHeaderConfig struct {
+	Request  map[string]string `yaml:"request" secret:"true"`
+	Response map[string]string `yaml:"response"`
+}
+
+// LimitsConfig bounds what goes through.
+type LimitsConfig struct {
+	Per        LimitsPer `yaml:"per"`
+	RPM        Count     `yaml:"rpm"`
+	TPM        Count     `yaml:"tpm"`
+	Concurrent Count     `yaml:"concurrent"`
+}
+
+// LimitsPer says what has a quota: gateway, key, model, or tag:NAME.
+type LimitsPer string
+
+// UnmarshalText accepts the four.
+func (p *LimitsPer) UnmarshalText(text []byte) error {
+	s := string(text)
+	name, tag := strings.CutPrefix(s, "tag:")
+	if !tag || name == "" {
+		return oneOf((*string)(p), text, "gateway", "key", "model", "tag:NAME")
+	}
+	*p = LimitsPer(s)
+	return nil
+}
+
+// validateModels notes what is wrong with the aliases.
+func (c *Config) validateModels(d *decoder) {
+	for _, m := range c.Models {
+		at := "models." + m.Name
+		if len(m.Targets) == 0 && !d.faultyBelow(at) {
+			d.fault(at, d.keys[at], "%s: no targets: write targets: [PROVIDER/MODEL]", at)
+		}
+		if len(m.Weights) > 0 && len(m.Weights) != len(m.Targets) {
+			d.fault(at+".weights", d.at(at+".weights"), "%s.weights: there are %d targets and %d weights", at, len(m.Targets), len(m.Weights))
+		}
+		for i, target := range m.Targets {
+			path := fmt.Sprintf("%s.targets[%d]", at, i)
+			provider, model, ok := strings.Cut(target, "/")
+			switch {
+			case !ok || model == "":
+				d.fault(path, d.at(path), "%s: a target is PROVIDER/MODEL, such as openai/gpt-5-mini", path)
+			case c.typeOf(provider) == provider && !c.has(provider):
+				d.fault(path, d.at(path), "%s: no provider is named %q%s", path, shown(d, path, provider), suggest(provider, c.providerNames()))
+			}
+		}
+	}
+	for i, ic := range c.Interceptors {
+		at := fmt.Sprintf("interceptors[%d]", i)
+		if n := ic.set(); n != 1 && !d.faultyBelow(at) {
+			d.fault(at, d.at(at), "%s: want exactly one of prompt_caching, header_ban, add_header and limits in an entry", at)
+		}
+	}
+}
+
+// set returns how many of the fields are set.
+func (i InterceptorConfig) set() (n int) {
+	for _, set := range [...]bool{i.PromptCaching != nil, i.HeaderBan != nil, i.AddHeader != nil, i.Limits != nil} {
+		if set {
+			n++
+		}
+	}
+	return n
+}
+
+func (c *Config) has(provider string) bool {
+	for _, p := range c.Providers {
+		if p.Name == provider {
+			return true
+		}
+	}
+	return false
+}
+
+var errNoTarget = errors.New("a model's target names no provider")
+
+// pools returns the targets of c's models, nil if there are none.
+func (c *Config) pools(built map[string]llmproxy.Provider) (*interceptors.Pools, error) {
+	if len(c.Models) == 0 {
+		return nil, nil
+	}
+	pools := &interceptors.Pools{Models: map[string][]interceptors.Target{}}
+	for _, m := range c.Models {
+		var targets []interceptors.Target
+		for i, text := range m.Targets {
+			provider, model, _ := strings.Cut(text, "/")
+			p, ok := built[provider]
+			if !ok {
+				return nil, fmt.Errorf("model %s: %w", m.Name, errNoTarget)
+			}
+			t := interceptors.Target{Provider: p, Model: model, Tier: i}
+			if len(m.Weights) > 0 {
+				t.Tier, t.Weight = 0, int(m.Weights[i])
+			}
+			targets = append(targets, t)
+		}
+		pools.Models[m.Name] = targets
+	}
+	return pools, nil
+}
+
+// chain returns what wraps each exchange, the outermost first: what the gateway has by
+// itself, then what the configuration lists. A fallback goes to the next target, and within
+// one target calls are made again.
+func (c *Config) chain(pools *interceptors.Pools) (chain []llmproxy.Interceptor) {
+	var inner []llmproxy.Interceptor
+	for _, ic := range c.Interceptors {
+		switch {
+		case ic.Limits != nil:
+			chain = append(chain, ic.Limits.interceptor())
+		case ic.PromptCaching != nil:
+			inner = append(inner, ic.PromptCaching.interceptor(c))
+		case ic.HeaderBan != nil:
+			inner = append(inner, &interceptors.HeaderBan{Request: ic.HeaderBan.Request, Response: ic.HeaderBan.Response})
+		case ic.AddHeader != nil:
+			inner = append(inner, &interceptors.AddHeader{Request: header(ic.AddHeader.Request), Response: header(ic.AddHeader.Response)})
+		}
+	}
+	if pools != nil {
+		chain = append(chain, pools)
+	}
+	if n := int(c.Retry.Attempts); n != 1 {
+		chain = append(chain, &interceptors.Retry{Attempts: n, Within: time.Duration(c.Retry.Within), MaxWait: time.Duration(c.Retry.MaxWait)})
+	}
+	return append(chain, inner...)
+}
+
+func header(fields map[string]string) http.Header {
+	h := http.Header{}
+	for name, value := range fields {
+		h.Set(name, value)
+	}
+	return h
+}
+
+func (l *LimitsConfig) interceptor() llmproxy.Interceptor {
+	i := &interceptors.Limits{Quota: interceptors.Quota{Requests: int64(l.RPM), Tokens: int64(l.TPM), Concurrent: int(l.Concurrent)}}
+	switch name, tag := strings.CutPrefix(string(l.Per), "tag:"); {
+	case tag:
+		i.Per, i.Tag = interceptors.PerTag, name
+	case l.Per == "key":
+		i.Per = interceptors.PerKey
+	case l.Per == "model":
+		i.Per = interceptors.PerModel
+	default:
+		i.Per = interceptors.PerGateway
+	}
+	return i
+}
+
+func (p *PromptCachingConfig) interceptor(c *Config) llmproxy.Interceptor {
+	i := &interceptors.PromptCaching{Styles: map[string]interceptors.CachingStyle{}}
+	for _, kind := range []struct {
+		config *CachingConfig
+		style  interceptors.CachingStyle
+		types  []string
+	}{
+		{p.Anthropic, interceptors.CachingAnthropic, []string{"anthropic", "vertexai"}},
+		{p.Bedrock, interceptors.CachingBedrock, []string{"bedrock"}},
+		{p.OpenAI, interceptors.CachingOpenAI, []string{"openai", "azure"}},
+		{p.XAI, interceptors.CachingXAI, []string{"xai"}},
+		{p.Fireworks, interceptors.CachingFireworks, []string{"fireworks"}},
+	} {
+		var ofKind []string
+		for _, provider := range c.Providers {
+			for _, t := range kind.types {
+				if provider.Type == t {
+					ofKind = append(ofKind, provider.Name)
+					i.Styles[provider.Name] = kind.style
+				}
+			}
+		}
+		switch {
+		case kind.config == nil:
+			if len(ofKind) > 0 {
+				i.Rules = append(i.Rules, interceptors.CachingRule{Providers: ofKind, Off: true})
+			}
+			continue
+		case len(kind.config.Providers) > 0:
+			ofKind = kind.config.Providers
+		}
+		if len(ofKind) == 0 {
+			continue
+		}
+		rule := interceptors.CachingRule{Providers: ofKind, Models: kind.config.Models, Long: kind.config.TTL.long(), Key: kind.config.Key}
+		if len(kind.config.Providers) > 0 {
+			rule.Style = kind.style
+		}
+		i.Rules = append(i.Rules, rule)
+		if len(kind.config.Models) > 0 {
+			i.Rules = append(i.Rules, interceptors.CachingRule{Providers: ofKind, Off: true}) // its other models
+		}
+	}
+	// Providers of no kind that was named are left alone.
+	i.Rules = append(i.Rules, interceptors.CachingRule{Off: true})
+	return i
+}
