@@ -53,7 +53,7 @@ shutdown_timeout (30s). The second ends them at once.`
 }
 
 func (s *serve) Run(r *process) error {
-	return gateway.Run(r.ctx, r.stop, gateway.Source{File: r.config, Listen: s.Listen}, r.stderr)
+	return gateway.Run(r.ctx, r.stop, gateway.Source{File: r.config, Listen: s.Listen}, shortVersion(), r.stderr)
 }
 
 type demo struct {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 )
 
 // Set by the linker in a release: -ldflags '-X main.version=v1.2.3 -X main.commit=…'.
@@ -41,4 +42,10 @@ func buildInfo() string {
 		c += " (modified)"
 	}
 	return fmt.Sprintf("llmproxy %s\ncommit %s\n%s %s/%s\n", v, c, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
+// shortVersion returns the version alone.
+func shortVersion() string {
+	_, v, _ := strings.Cut(strings.SplitN(buildInfo(), "\n", 2)[0], " ")
+	return v
 }

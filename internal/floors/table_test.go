@@ -28,6 +28,7 @@ var building = []floor{
 // below it count as one and need no row.
 var sideways = []struct{ from, to, why string }{
 	{"providers/openai", "providers/openai_compatible", "OpenAI's own service is one more look-alike"},
+	{"internal/gateway", "internal/dashboard", "the program serves the pages"},
 	{"dialect/invoke", "dialect/messages", "InvokeModel answers in the shape of the model's family: Claude's is Messages"},
 	{"dialect/invoke", "dialect/converse", "Nova's is Converse's"},
 }

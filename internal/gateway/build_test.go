@@ -159,7 +159,7 @@ providers:
 	if got, want := strings.Join(c.providerNames(), " "), "vertex bedrock azure"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if _, err := New(c, nil, nil, Log{}.logger(io.Discard)); err != nil {
+	if _, err := New(c, Parts{}, Log{}.logger(io.Discard)); err != nil {
 		t.Error(err)
 	}
 }

@@ -176,8 +176,8 @@ func (c *Config) pools(built map[string]llmproxy.Provider) (*interceptors.Pools,
 // chain returns what wraps each exchange, the outermost first: what the gateway has by
 // itself, then what the configuration lists. A fallback goes to the next target, and within
 // one target calls are made again.
-func (c *Config) chain(pools *interceptors.Pools) (chain []llmproxy.Interceptor) {
-	var inner []llmproxy.Interceptor
+func (c *Config) chain(pools *interceptors.Pools, own []llmproxy.Interceptor) (chain []llmproxy.Interceptor) {
+	inner := own
 	for _, ic := range c.Interceptors {
 		switch {
 		case ic.Limits != nil:

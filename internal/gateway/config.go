@@ -15,6 +15,7 @@ import (
 type Config struct {
 	Listen          Address             `yaml:"listen"`
 	TLS             TLS                 `yaml:"tls"`
+	Admin           *Admin              `yaml:"admin"`
 	Auth            Auth                `yaml:"auth"`
 	Insecure        bool                `yaml:"insecure"` // no gateway keys although others can reach the listener
 	Hosts           []Host              `yaml:"hosts"`    // names of this machine besides localhost, for a loopback listener
@@ -150,6 +151,9 @@ const (
 func (c *Config) withDefaults() {
 	if c.Listen == (Address{}) {
 		c.Listen, _ = parseAddress(defaultListen)
+	}
+	if c.Admin != nil && c.Admin.Listen == (Address{}) {
+		c.Admin.Listen, _ = parseAddress(defaultAdminListen)
 	}
 	if c.Auth.Mode == "" {
 		c.Auth.Mode = authNone

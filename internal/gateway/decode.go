@@ -206,8 +206,6 @@ func (d *decoder) mapping(n *node, v reflect.Value, path string) {
 		switch {
 		case ok:
 			d.decode(e.value, v.FieldByIndex(f.Index), at, f.Tag.Get("secret") != "")
-		case slices.Contains(laterKeys(path), e.key):
-			d.fault(at, showKey(e), "%s is not supported by this version yet", at)
 		default:
 			d.fault(at, showKey(e), "unknown key %s in %s%s", quoteKey(e.key), nameOf(path), suggest(e.key, known))
 		}
@@ -315,15 +313,5 @@ func (k kind) String() string {
 		return "list"
 	default:
 		return "null"
-	}
-}
-
-// laterKeys are the keys that belong to the product and not to this version yet.
-func laterKeys(path string) []string {
-	switch {
-	case path == "":
-		return []string{"admin"}
-	default:
-		return nil
 	}
 }

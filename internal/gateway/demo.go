@@ -57,7 +57,7 @@ func (d Demo) Run(ctx context.Context, stop <-chan struct{}) error {
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	g, err := New(config, records, config.billing(prices), logger)
+	g, err := New(config, Parts{Recorder: records, Billing: config.billing(prices)}, logger)
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}

@@ -15,7 +15,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/llmproxy/llmproxy"
@@ -28,17 +27,29 @@ import (
 type Gateway struct {
 	router *llmproxy.AutoRouter
 	config *Config
+	parts  Parts
 	tls    *tls.Config // nil: in the clear
 	logger *slog.Logger
 }
 
-// New returns a gateway that runs c, prices each exchange by billing, hands its record to
-// recorder, and logs to logger. The error is that of a provider which c has and which cannot be made,
+// Parts is what a gateway works with besides its configuration. All of it may be left out.
+type Parts struct {
+	Recorder llmproxy.Recorder           // gets the record of each exchange
+	Billing  *llmproxy.BillingCalculator // prices it
+	Outer    []llmproxy.Interceptor      // around those of the configuration
+	Inner    []llmproxy.Interceptor      // inside of them: each call of a provider passes
+	// Door wraps the handler of the data listener.
+	Door func(http.Handler) http.Handler
+	// Draining is called when the gateway takes nothing new any more.
+	Draining func()
+}
+
+// New returns a gateway that runs c with parts, and logs to logger. The error is that of a provider which c has and which cannot be made,
 // or of the files for TLS; a [Source] has checked that already.
-func New(c *Config, recorder llmproxy.Recorder, billing *llmproxy.BillingCalculator, logger *slog.Logger) (*Gateway, error) {
+func New(c *Config, parts Parts, logger *slog.Logger) (*Gateway, error) {
 	opts := []llmproxy.Option{
-		llmproxy.WithRecorder(recorder),
-		llmproxy.WithBilling(billing),
+		llmproxy.WithRecorder(parts.Recorder),
+		llmproxy.WithBilling(parts.Billing),
 		llmproxy.WithLogger(logger),
 		llmproxy.WithLimits(c.limits()),
 		llmproxy.WithDisconnect(c.Disconnect.router()),
@@ -68,8 +79,8 @@ func New(c *Config, recorder llmproxy.Recorder, billing *llmproxy.BillingCalcula
 	if pools != nil {
 		opts = append(opts, llmproxy.WithDetector(pools))
 	}
-	opts = append(opts, llmproxy.WithInterceptor(c.chain(pools)...))
-	g := &Gateway{router: llmproxy.NewAutoRouter(opts...), config: c, logger: logger}
+	opts = append(opts, llmproxy.WithInterceptor(parts.Outer...), llmproxy.WithInterceptor(c.chain(pools, parts.Inner)...))
+	g := &Gateway{router: llmproxy.NewAutoRouter(opts...), config: c, parts: parts, logger: logger}
 	if c.TLS != (TLS{}) {
 		pair, err := c.TLS.load()
 		if err != nil {
@@ -158,7 +169,11 @@ func (g *Gateway) Serve(ctx context.Context, stop <-chan struct{}, l net.Listene
 
 // handler is the router behind what keeps web pages out.
 func (g *Gateway) handler() http.Handler {
-	h := sameOrigin(g.router, g.config.Origins)
+	var h http.Handler = g.router
+	if g.parts.Door != nil {
+		h = g.parts.Door(h)
+	}
+	h = sameOrigin(h, g.config.Origins)
 	if g.config.Listen.Loopback() && g.config.Listen.Network != "unix" && !g.config.Insecure {
 		h = ownHost(h, g.config.Hosts)
 	}
@@ -186,6 +201,9 @@ func (g *Gateway) server() *http.Server {
 
 // shutdown ends s in good order.
 func (g *Gateway) shutdown(ctx context.Context, s *http.Server) {
+	if g.parts.Draining != nil {
+		g.parts.Draining()
+	}
 	g.logger.Info("shutting down", "timeout", g.config.ShutdownTimeout.String())
 	closed := make(chan struct{})
 	closing, giveUp := context.WithCancel(context.WithoutCancel(ctx))
@@ -211,60 +229,6 @@ func (g *Gateway) shutdown(ctx context.Context, s *http.Server) {
 		_ = s.Close()
 	}
 	g.logger.Info("stopped")
-}
-
-// Run loads the configuration from s and serves it, as [Gateway.Serve] does. It logs to
-// w as the configuration says.
-func Run(ctx context.Context, stop <-chan struct{}, s Source, w io.Writer) error {
-	c, err := s.Load()
-	if err != nil {
-		return err
-	}
-	var background sync.WaitGroup
-	ending, end := context.WithCancel(ctx)
-	defer func() { // before the ledger is closed
-		end()
-		background.Wait()
-	}()
-	logger := c.Log.logger(w)
-	for _, f := range c.Warnings {
-		logger.Warn(f.Message, "file", f.File, "line", f.Line)
-	}
-	for _, i := range c.Incomplete {
-		logger.Warn("a provider is left out: a variable is missing", "provider", i.Provider, "set", i.Set, "missing", i.Missing)
-	}
-	l, err := c.Listen.listen(ctx)
-	if err != nil {
-		return err
-	}
-	defer l.Close() // which Serve does
-	prices, err := c.prices(logger)
-	if err != nil {
-		return err
-	}
-	recorder := LogRecorder(logger)
-	if c.Ledger.URL != noLedger {
-		books, err := openBooks(ctx, c, logger)
-		if err != nil {
-			return err
-		}
-		defer func() {
-			end()
-			background.Wait()
-			books.close(logger)
-		}()
-		recorder = bookRecorder{books.journal, recorder}
-		if age := time.Duration(c.Ledger.Retention); age > 0 {
-			background.Go(func() { books.retain(ending, age, logger) })
-		}
-	}
-	background.Go(func() { runPrices(ending, prices, logger) })
-	g, err := New(c, recorder, c.billing(prices), logger)
-	if err != nil {
-		return err
-	}
-	logger.Info("listening", "address", g.addressOf(l), "providers", strings.Join(c.providerNames(), ","), "config", c.origin())
-	return g.Serve(ctx, stop, l)
 }
 
 // Check loads the configuration from s and writes to w what it says, its warnings

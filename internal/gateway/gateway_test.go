@@ -78,7 +78,7 @@ func start(t *testing.T, upstream http.Handler, change func(*Config)) *running {
 	}
 	r := &running{log: &buffer{}, stop: make(chan struct{}), served: make(chan error, 1)}
 	logger := Log{Format: formatJSON}.logger(r.log)
-	g, err := New(c, LogRecorder(logger), nil, logger)
+	g, err := New(c, Parts{Recorder: LogRecorder(logger)}, logger)
 	if err != nil {
 		t.Fatal(err)
 	}

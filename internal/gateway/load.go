@@ -62,6 +62,9 @@ func (s Source) loadAny(name string, text []byte) (*Config, error) {
 			}
 			return filepath.Join(dir, path)
 		})
+		if c.Admin != nil {
+			c.Admin.Listen = c.Admin.Listen.relativeTo(dir)
+		}
 		c.Listen, c.TLS = c.Listen.relativeTo(filepath.Dir(name)), c.TLS.relativeTo(filepath.Dir(name))
 	}
 	if s.Listen != "" {

@@ -95,10 +95,10 @@ func TestFaults(t *testing.T) {
 			want: `llmproxy.yaml:5:6: this is not valid YAML: could not find end character of double-quoted text`,
 		},
 		{
-			name: "a key of a later version",
-			text: "providers:\n  openai: {api_key: k}\nadmin: {listen: a}\n",
-			want: `llmproxy.yaml:3:1: admin is not supported by this version yet
-    admin: …`,
+			name: "an admin listener for everybody",
+			text: "providers:\n  openai: {api_key: k}\nadmin: {listen: 0.0.0.0:8081}\n",
+			want: `llmproxy.yaml:3:17: admin.listen: other machines can reach this address: give it a token, or listen on a loopback address such as 127.0.0.1:8081
+    listen: 0.0.0.0:8081`,
 		},
 		{
 			name: "a ledger",

@@ -151,7 +151,7 @@ func FuzzLoad(f *testing.F) {
 		if diff := cmp.Diff(c, again, cmpopts.IgnoreUnexported(ProviderConfig{})); diff != "" {
 			t.Errorf("loaded twice: %s", diff)
 		}
-		if _, err := New(c, LogRecorder(slog.New(slog.DiscardHandler)), nil, slog.New(slog.DiscardHandler)); err != nil {
+		if _, err := New(c, Parts{Recorder: LogRecorder(slog.New(slog.DiscardHandler))}, slog.New(slog.DiscardHandler)); err != nil {
 			t.Errorf("taken, but does not run: %v", err)
 		}
 		if _, err := s.load("f", []byte(text+"\nfrobnicate: 1\n")); err == nil {

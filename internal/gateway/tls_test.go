@@ -181,7 +181,7 @@ func TestTLSFilesAreGone(t *testing.T) {
 	t.Parallel()
 	c := &Config{Providers: []ProviderConfig{{Name: "openai", APIKey: "k"}}, TLS: TLS{Cert: filepath.Join(t.TempDir(), "c"), Key: "k"}}
 	c.withDefaults()
-	_, err := New(c, nil, nil, Log{}.logger(io.Discard))
+	_, err := New(c, Parts{}, Log{}.logger(io.Discard))
 	if want := "tls.cert: the file cannot be read: no such file or directory"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

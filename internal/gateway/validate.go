@@ -18,6 +18,7 @@ import (
 func (c *Config) validate(d *decoder) {
 	c.validateListener(d)
 	c.validateTLS(d)
+	c.validateAdmin(d)
 	var built []llmproxy.Provider
 	for i := range c.Providers {
 		if p := c.validateProvider(d, &c.Providers[i]); p != nil {
