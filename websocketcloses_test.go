@@ -233,7 +233,9 @@ func (failing) Upgrade(w http.ResponseWriter, _ *http.Request, _ http.Header) (l
 func TestForwardWebSocketErrors(t *testing.T) {
 	t.Parallel()
 	dialer := coderws.Dialer{HandshakeTimeout: patience}
-	refusing := func(*http.Request) simulator.Script { return simulator.Script{Status: 429, Code: "rate_limit_exceeded"} }
+	refusing := func(*http.Request) simulator.Script {
+		return simulator.Script{Status: 429, Code: "rate_limit_exceeded"}
+	}
 	for _, tt := range []struct {
 		name     string
 		script   func(*http.Request) simulator.Script
