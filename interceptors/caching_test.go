@@ -379,8 +379,15 @@ func TestDerivedKeyOfAContinuation(t *testing.T) {
 	if got := keyOf(t, c, same); keys[got] != 3 {
 		t.Errorf("its own: got %s, want %v", got, keys)
 	}
-	if got := strings.TrimPrefix(keyOf(t, c, stranger), "other:"); keys["team:"+got] != 0 {
+	unknown := keyOf(t, c, stranger)
+	if got := strings.TrimPrefix(unknown, "other:"); got == "" || keys["team:"+got] != 0 {
 		t.Errorf("a stranger: got %s of %v", got, keys)
+	}
+	// What it says is not what the conversation began with.
+	later := request(t, "openai", llmproxy.APIResponses, "/responses", "m", `{"instructions":"s","input":"still more","previous_response_id":"resp_unknown"}`)
+	later.Caller.Key = "other"
+	if got := keyOf(t, c, later); got != unknown {
+		t.Errorf("later: got %s, want %s", got, unknown)
 	}
 }
 

@@ -215,10 +215,6 @@ func findGemini(data []byte, see func(textAt)) {
 // findConverse reads Converse and the payloads of ConverseStream. Its thoughts are signed.
 func findConverse(data []byte, see func(textAt)) {
 	walk(data, "output.message.content.*.text", func(v []byte) { see(textAt{value: v, whole: true}) })
-	if wire.Member(data, "stopReason") != nil {
-		see(textAt{endAll: true})
-		return
-	}
 	index := wire.Member(data, "contentBlockIndex")
 	if index == nil {
 		return

@@ -272,27 +272,49 @@ func TestRedactionKeepsTheEndOfATextBack(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
 		in, want []string // events
+		after    []int    // how many have come when one goes out
 	}{
-		{"a word in two", []string{c("a se"), c("cret b"), end}, []string{c("a # b"), c(""), end}},
-		{"a word in many", []string{c("se"), c("c"), c("r"), c("et"), end}, []string{c("#"), c(""), c(""), c(""), end}},
-		{"no word after all", []string{c("a se"), c("cond"), end}, []string{c("a se"), c("cond"), end}},
-		{"ended by its finish", []string{c("a se"), end, done}, []string{c("a se"), end, done}},
-		{"ended by a call", []string{c("a se"), call}, []string{c("a se"), call}},
-		{"ended by [DONE]", []string{c("a se"), done}, []string{c("a se"), done}},
-		{"ended by the end", []string{c("a se")}, []string{c("a se")}},
-		{"ended by another text", []string{chunk(0, "reasoning", "a se"), c("cret")}, []string{chunk(0, "reasoning", "a se"), c("cret")}},
-		{"two choices", []string{c("a se"), chunk(1, "content", "b sec"), c("cret"), chunk(1, "content", "ond"), end}, []string{c("a #"), chunk(1, "content", "b sec"), c(""), chunk(1, "content", "ond"), end}},
-		{"a comment meanwhile", []string{c("a se"), note, c("cret")}, []string{note, c("a #"), c("")}},
-		{"a comment before", []string{note, c("a se"), c("cret")}, []string{note, c("a #"), c("")}},
+		{"nothing to keep", []string{c("a"), c("b"), end}, []string{c("a"), c("b"), end}, []int{1, 2, 3}},
+		{"a word in two", []string{c("a se"), c("cret b"), end}, []string{c("a # b"), c(""), end}, []int{2, 2, 3}},
+		{"a word in many", []string{c("se"), c("c"), c("r"), c("et"), end}, []string{c("#"), c(""), c(""), c(""), end}, []int{4, 4, 4, 4, 5}},
+		{"no word after all", []string{c("a se"), c("cond"), end}, []string{c("a se"), c("cond"), end}, []int{2, 2, 3}},
+		{"ended by its finish", []string{c("a se"), end, done}, []string{c("a se"), end, done}, []int{2, 2, 3}},
+		{"ended by a call", []string{c("a se"), call, call}, []string{c("a se"), call, call}, []int{2, 2, 3}},
+		{"ended by [DONE]", []string{c("a se"), done, note}, []string{c("a se"), done, note}, []int{2, 2, 3}},
+		{"ended by the end", []string{c("a se")}, []string{c("a se")}, []int{1}},
+		{"ended by another text", []string{chunk(0, "reasoning", "a se"), c("cret"), end}, []string{chunk(0, "reasoning", "a se"), c("cret"), end}, []int{2, 2, 3}},
+		{
+			"two choices",
+			[]string{c("a se"), chunk(1, "content", "b sec"), c("cret"), chunk(1, "content", "ond"), end},
+			[]string{c("a #"), chunk(1, "content", "b sec"), c(""), chunk(1, "content", "ond"), end},
+			[]int{3, 4, 4, 4, 5},
+		},
+		{"a comment meanwhile", []string{c("a se"), note, c("cret")}, []string{note, c("a #"), c("")}, []int{2, 3, 3}},
+		{"a comment before", []string{note, c("a se"), c("cret")}, []string{note, c("a #"), c("")}, []int{1, 3, 3}},
+		{"an end without one", []string{c("a se"), "id: 7"}, []string{c("a se"), "id: 7"}, []int{2, 2}},
 	} {
 		in := &reply{end: io.EOF}
 		for _, event := range tt.in {
 			in.pieces = append(in.pieces, []byte(event))
 		}
 		r := &interceptors.Redaction{Redactor: interceptors.MaskWords("#", "secret"), Answers: true}
-		got, _ := redactedPieces(t, r, request(t, "p", llmproxy.APIChatCompletions, "/x", "m", `{}`), "text/event-stream", in)
-		if !slices.Equal(got, tt.want) {
-			t.Errorf("%s: got\n%q\nwant\n%q", tt.name, got, tt.want)
+		out, err := r.Intercept(t.Context(), request(t, "p", llmproxy.APIChatCompletions, "/x", "m", `{}`), func(context.Context, *llmproxy.Exchange) (*llmproxy.Reply, error) {
+			return &llmproxy.Reply{StatusCode: 200, Header: http.Header{"Content-Type": {"text/event-stream"}}, Stream: in}, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		var after []int
+		for {
+			p, err := out.Stream.Next()
+			if err != nil {
+				break
+			}
+			got, after = append(got, string(p)), append(after, len(tt.in)-len(in.pieces))
+		}
+		if !slices.Equal(got, tt.want) || !slices.Equal(after, tt.after) {
+			t.Errorf("%s: got\n%q after %v\nwant\n%q after %v", tt.name, got, after, tt.want, tt.after)
 		}
 	}
 }
@@ -312,14 +334,19 @@ func TestRedactionHoldsNoMoreThanItMay(t *testing.T) {
 	}
 
 	// What waits behind a kept text is bounded, however much of it comes.
-	long := &reply{end: errPlanned, pieces: [][]byte{[]byte(chunk(0, "content", "www"))}}
-	for range 3 {
+	long := &reply{end: io.EOF, pieces: [][]byte{[]byte(chunk(0, "content", "www"))}}
+	for range 4 {
 		long.pieces = append(long.pieces, []byte(chunk(1, "content", strings.Repeat("x", 400<<10))))
 	}
 	r := &interceptors.Redaction{Redactor: interceptors.MaskWords("#", word), Answers: true}
-	got, err := redactedPieces(t, r, request(t, "p", llmproxy.APIChatCompletions, "/x", "m", `{}`), "text/event-stream", long)
-	if len(got) != 4 || got[0] != chunk(0, "content", "www") || !errors.Is(err, errPlanned) {
-		t.Errorf("got %d pieces and %v", len(got), err)
+	out, err := r.Intercept(t.Context(), request(t, "p", llmproxy.APIChatCompletions, "/x", "m", `{}`), func(context.Context, *llmproxy.Exchange) (*llmproxy.Reply, error) {
+		return &llmproxy.Reply{StatusCode: 200, Header: http.Header{"Content-Type": {"text/event-stream"}}, Stream: long}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err := out.Stream.Next(); string(p) != chunk(0, "content", "www") || err != nil || len(long.pieces) != 1 {
+		t.Errorf("got %q, %v with %d pieces to come", p, err, len(long.pieces))
 	}
 }
 
