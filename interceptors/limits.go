@@ -61,6 +61,9 @@ type Limits struct {
 	Quota Quota  // of each value
 	// Quotas are of values that have another one.
 	Quotas map[string]Quota
+	// QuotaOf is asked for values that are not in Quotas; ok is false where it has no
+	// opinion. It is called with a lock held, and must not wait. Nil: none has.
+	QuotaOf func(value string) (q Quota, ok bool)
 	// Completion is the number of tokens reserved for an answer whose length the client
 	// does not bound; 0 means 1024.
 	Completion int64
@@ -153,6 +156,9 @@ const (
 // take takes a request and n tokens out of value's quota. h is nil where there is none.
 func (l *Limits) take(value string, n int64, now time.Time) (h *hold, refusal error) {
 	quota, own := l.Quotas[value]
+	if !own && l.QuotaOf != nil {
+		quota, own = l.QuotaOf(value)
+	}
 	if !own {
 		quota = l.Quota
 	}

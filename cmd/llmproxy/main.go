@@ -35,6 +35,7 @@ type commands struct {
 	Demo    demo        `cmd:"" help:"Run the gateway with simulated providers: no key, no network."`
 	Check   check       `cmd:"" help:"Check the configuration and list every fault."`
 	Usage   usage       `cmd:"" help:"Show what was spent, from the ledger."`
+	Keys    gatewayKeys `cmd:"" help:"Make, list and revoke gateway keys."`
 	Prices  prices      `cmd:"" help:"Show what would be charged."`
 	Version showVersion `cmd:"" help:"Print version, commit and Go version."`
 }
@@ -145,6 +146,49 @@ func (u *usageReprice) Run(r *process) error {
 // usage is a question to the ledger.
 func (r *process) usage(since, until string) gateway.Usage {
 	return gateway.Usage{Source: gateway.Source{File: r.config}, Since: since, Until: until, Stdout: r.stdout}
+}
+
+type gatewayKeys struct {
+	Create keyCreate `cmd:"" help:"Make a key. Its secret is shown once, alone on standard output."`
+	List   keyList   `cmd:"" help:"List the keys."`
+	Revoke keyRevoke `cmd:"" help:"Make a key invalid; a running gateway knows of it within a second."`
+}
+
+type keyCreate struct {
+	Name      string   `help:"What it is for." required:"" placeholder:"NAME"`
+	Budget    string   `help:"Dollars that may be spent." placeholder:"5.00"`
+	Per       string   `help:"day, month or total, in UTC. Default: total." placeholder:"PERIOD"`
+	RPM       int64    `help:"Requests a minute." placeholder:"N"`
+	TPM       int64    `help:"Tokens a minute." placeholder:"N"`
+	Models    []string `help:"Patterns of models it may use. Default: all." placeholder:"A,B*"`
+	Providers []string `help:"Patterns of providers it may use. Default: all." placeholder:"A,B*"`
+	Expires   string   `help:"How long it is valid, as 12h or 30d, or a date. Default: for ever." placeholder:"T"`
+	Tag       []string `help:"Tags of its records; may be given again." placeholder:"NAME=VALUE"`
+	Unmetered bool     `help:"Although it has a budget or a list of models, it may use endpoints that cannot be metered."`
+	JSON      bool     `help:"All of it, in JSON."`
+}
+
+func (k *keyCreate) Run(r *process) error {
+	return r.keys().Create(r.ctx, gateway.NewKey{
+		Name: k.Name, Budget: k.Budget, Per: k.Per, RPM: k.RPM, TPM: k.TPM, Models: k.Models, Providers: k.Providers,
+		Expires: k.Expires, Tags: k.Tag, Unmetered: k.Unmetered, JSON: k.JSON,
+	})
+}
+
+type keyList struct {
+	JSON bool `help:"JSON in place of a table."`
+}
+
+func (k *keyList) Run(r *process) error { return r.keys().List(r.ctx, k.JSON) }
+
+type keyRevoke struct {
+	ID string `arg:"" help:"The key's id, key_…."`
+}
+
+func (k *keyRevoke) Run(r *process) error { return r.keys().Revoke(r.ctx, k.ID) }
+
+func (r *process) keys() gateway.Keys {
+	return gateway.Keys{Source: gateway.Source{File: r.config}, Stdout: r.stdout, Stderr: r.stderr}
 }
 
 type prices struct {

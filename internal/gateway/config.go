@@ -41,6 +41,12 @@ type Config struct {
 // Auth says who may use the data listener.
 type Auth struct {
 	Mode AuthMode `yaml:"mode"`
+	// ShareTag names a tag: keys with the same value of it may read and continue what the
+	// others made.
+	ShareTag string `yaml:"share_tag"`
+	// AllowUnknown lets every key use responses, files and the like of which the gateway
+	// does not know who made them.
+	AllowUnknown bool `yaml:"allow_unknown"`
 }
 
 // ProviderConfig is a provider under the name that clients use for it. Most keys belong to
@@ -275,14 +281,14 @@ func (d Duration) String() string { return time.Duration(d).String() }
 // AuthMode says which keys the data listener asks for.
 type AuthMode string
 
-const authNone AuthMode = "none"
+const (
+	authKeys AuthMode = "keys"
+	authNone AuthMode = "none"
+)
 
-// UnmarshalText accepts none, the one mode of this version.
+// UnmarshalText accepts keys and none.
 func (m *AuthMode) UnmarshalText(text []byte) error {
-	if string(text) == "keys" {
-		return fmt.Errorf("asks for gateway keys, which this version does not have yet: write none, on a loopback or unix listener")
-	}
-	return oneOf((*string)(m), text, string(authNone))
+	return oneOf((*string)(m), text, string(authKeys), string(authNone))
 }
 
 // DisconnectPolicy is what happens to the provider's call when a client leaves.

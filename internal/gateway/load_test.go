@@ -126,20 +126,20 @@ llmproxy.yaml:6:32: pricing.unpriced: "b" is not known here: write deny_with_bud
 		},
 		{
 			name: "gateway keys",
-			text: "auth: {mode: keys}\nproviders:\n  openai: {api_key: k}\n",
-			want: `llmproxy.yaml:1:14: auth.mode: "keys" asks for gateway keys, which this version does not have yet: write none, on a loopback or unix listener
+			text: "auth: {mode: keys}\nledger: {url: none}\nproviders:\n  openai: {api_key: k}\n",
+			want: `llmproxy.yaml:1:14: auth.mode: keys are kept in the ledger's database, and ledger.url is none
     mode: keys`,
 		},
 		{
 			name: "unknown auth mode",
 			text: "auth: {mode: tokens}\nproviders:\n  openai: {api_key: k}\n",
-			want: `llmproxy.yaml:1:14: auth.mode: "tokens" is not known here: write none
+			want: `llmproxy.yaml:1:14: auth.mode: "tokens" is not known here: write keys or none
     mode: tokens`,
 		},
 		{
 			name: "a public listener",
 			text: "listen: 0.0.0.0:8080\nproviders:\n  openai: {api_key: k}\n",
-			want: `llmproxy.yaml:1:9: listen: other machines can reach this address, and no gateway key is asked for: listen on a loopback address such as 127.0.0.1:8080 or on a unix socket, or write insecure: true
+			want: `llmproxy.yaml:1:9: listen: other machines can reach this address, and no gateway key is asked for: write auth: {mode: keys}, listen on a loopback address such as 127.0.0.1:8080 or on a unix socket, or write insecure: true
     listen: 0.0.0.0:8080`,
 		},
 		{
@@ -558,7 +558,7 @@ func TestListenFlag(t *testing.T) {
 		{"127.0.0.1:0", "127.0.0.1:0", ""},
 		{"unix:sock", "unix:sock", ""}, // relative to the working directory
 		{"nonsense", "", `--listen: "nonsense" is no address: write host:port, such as 127.0.0.1:8080, or unix:/path`},
-		{":80", "", `listen: other machines can reach this address, and no gateway key is asked for: listen on a loopback address such as 127.0.0.1:8080 or on a unix socket, or write insecure: true`},
+		{":80", "", `listen: other machines can reach this address, and no gateway key is asked for: write auth: {mode: keys}, listen on a loopback address such as 127.0.0.1:8080 or on a unix socket, or write insecure: true`},
 	} {
 		c, err := Source{File: file, Listen: tt.listen, LookupEnv: environment()}.Load()
 		switch {

@@ -78,6 +78,8 @@ type machinery struct {
 	prices *pricing.Refresher
 	books  *books // nil without a ledger
 	admin  *admin // nil without the listener
+
+	keyring *keyring // nil where no keys are asked for
 }
 
 // open makes what the gateway works with.
@@ -95,6 +97,14 @@ func (r *machinery) open(version string) (p Parts, err error) {
 		p.Recorder = bookRecorder{r.books.journal, p.Recorder}
 		if age := time.Duration(c.Ledger.Retention); age > 0 {
 			r.background.Go(func() { r.books.retain(r.ctx, age, r.logger) })
+		}
+	}
+	if c.Auth.Mode == authKeys {
+		if r.keyring, err = openKeyring(r.ctx, c, r.books, &p, r.logger); err != nil {
+			return p, err
+		}
+		for _, run := range r.keyring.run {
+			r.background.Go(func() { run(r.ctx) })
 		}
 	}
 	if c.Admin != nil {
@@ -128,6 +138,11 @@ func (r *machinery) openAdmin(p *Parts, version string) (err error) {
 func (r *machinery) close() {
 	r.end()
 	r.background.Wait()
+	if r.keyring != nil {
+		if err := r.keyring.store.Close(); err != nil {
+			r.logger.Warn("the keys were not closed", "error", err)
+		}
+	}
 	if r.books != nil {
 		r.books.close(r.logger)
 	}

@@ -51,6 +51,12 @@ func shown(d *decoder, path, value string) string {
 
 // validateListener refuses a listener that strangers can spend money on.
 func (c *Config) validateListener(d *decoder) {
+	if c.Auth.Mode == authKeys {
+		if c.Ledger.URL == noLedger {
+			d.fault("auth", d.at("auth.mode"), "auth.mode: keys are kept in the ledger's database, and ledger.url is none")
+		}
+		return
+	}
 	switch {
 	case c.Listen.Loopback() || d.faultyBelow("listen") || d.faultyBelow("auth") || d.faultyBelow("insecure"):
 	case c.Insecure:
@@ -61,7 +67,7 @@ func (c *Config) validateListener(d *decoder) {
 		})
 	default:
 		d.fault("listen", d.at("listen"), "listen: other machines can reach this address, and no gateway key is asked for: "+
-			"listen on a loopback address such as %s or on a unix socket, or write insecure: true", defaultListen)
+			"write auth: {mode: keys}, listen on a loopback address such as %s or on a unix socket, or write insecure: true", defaultListen)
 	}
 }
 
