@@ -66,7 +66,7 @@ staticcheck:
 .PHONY: bench
 bench: ## run the benchmarks (BENCH=regexp, BENCHTIME=1s)
 	@scripts/need.sh go
-	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem $(if $(wildcard bench/*.go),./bench/...,./...)
+	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem ./bench/... . ./ledger ./pricing ./interceptors ./adapter/sqlite ./adapter/postgres ./adapter/coderws
 	@if [ -x bench/run.sh ]; then bench/run.sh; fi
 
 .PHONY: fuzz
