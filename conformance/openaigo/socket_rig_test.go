@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"os"
 	"slices"
 	"testing"
 
@@ -335,11 +334,4 @@ func (s *socketSession) closedWith(r receiver) error {
 func (s *socketSession) decode(text string, v any) {
 	s.T.Helper()
 	s.Do(json.Unmarshal([]byte(text), v))
-}
-
-// owed skips a test of what the gateway does not keep yet. With SOCKETS_OWED=1 it runs.
-	t.Helper()
-	if os.Getenv("SOCKETS_OWED") == "" {
-		t.Skip("not kept yet: " + what)
-	}
 }
