@@ -79,9 +79,10 @@ func (d *demo) Run(r *process) error {
 			AWS:      simulator.AWSCredentials{AccessKeyID: key, SecretAccessKey: key},
 			AnyModel: true, Script: simulated,
 		}),
-		Key:    key,
-		Stdout: r.stdout,
-		Stderr: r.stderr,
+		Key:     key,
+		Version: shortVersion(),
+		Stdout:  r.stdout,
+		Stderr:  r.stderr,
 	}.Run(r.ctx, r.stop)
 }
 

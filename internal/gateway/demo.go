@@ -27,6 +27,8 @@ type Demo struct {
 	Provider http.Handler
 	// Key is the credential it wants to see. Of AWS, it is the key's id and its secret.
 	Key string
+	// Version is shown on the dashboard.
+	Version string
 
 	Stdout io.Writer // for the table
 	Stderr io.Writer // for the log, once the table is there
@@ -57,10 +59,29 @@ func (d Demo) Run(ctx context.Context, stop <-chan struct{}) error {
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	g, err := New(config, Parts{Recorder: records, Billing: config.billing(prices)}, logger)
+	al, err := d.listenAdmin(ctx)
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
+	pages, err := newAdmin(config, records.store, prices, d.Version, logger)
+	if err != nil {
+		return errors.Join(err, l.Close(), al.Close())
+	}
+	parts := Parts{
+		Recorder: pages.tail.Wrap(records), Billing: config.billing(prices),
+		Outer: []llmproxy.Interceptor{pages.metrics}, Draining: func() { pages.draining.Store(true) },
+	}
+	g, err := New(config, parts, logger)
+	if err != nil {
+		return errors.Join(err, l.Close(), al.Close())
+	}
+	showing, hide := context.WithCancel(ctx)
+	defer hide()
+	wg.Go(func() {
+		if err := pages.serve(showing, al, logger); err != nil {
+			logger.Error("the dashboard ended", "error", err)
+		}
+	})
 	// It ends with a signal, and the tour and the serving with it.
 	ending, end := context.WithCancel(ctx)
 	defer end()
@@ -74,7 +95,7 @@ func (d Demo) Run(ctx context.Context, stop <-chan struct{}) error {
 	served := make(chan error, 1)
 	wg.Go(func() { served <- g.Serve(ctx, ending.Done(), l) })
 
-	t := tour{listener: l, records: records, out: d.Stdout}
+	t := tour{listener: l, dashboard: addressOf(al), records: records, out: d.Stdout}
 	if err := t.run(ending); err != nil {
 		select {
 		case <-stop: // what a signal broke off is no fault
@@ -87,6 +108,18 @@ func (d Demo) Run(ctx context.Context, stop <-chan struct{}) error {
 	}
 	records.release()
 	return <-served
+}
+
+// listenAdmin opens the default address of the dashboard, or a free port.
+func (d Demo) listenAdmin(ctx context.Context) (net.Listener, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", defaultAdminListen)
+	if err != nil {
+		l, err = (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the dashboard: %w", plainReason(err))
+	}
+	return l, nil
 }
 
 // listen opens the address that d names.

@@ -14,14 +14,19 @@ import (
 	"time"
 
 	"github.com/llmproxy/llmproxy"
+	"github.com/llmproxy/llmproxy/internal/dashboard"
 	"github.com/llmproxy/llmproxy/ledger"
 )
 
+// historySize is how many invented exchanges the demo's dashboard shows.
+const historySize = 5000
+
 // A tour sends a gateway one request of each kind and prints what became of them.
 type tour struct {
-	listener net.Listener
-	records  *demoRecorder
-	out      io.Writer
+	listener  net.Listener
+	dashboard string // its URL
+	records   *demoRecorder
+	out       io.Writer
 }
 
 // A stop is one request of a tour, and where it should go.
@@ -124,6 +129,10 @@ func (t tour) run(ctx context.Context) error {
 		return fmt.Errorf("the WebSocket: %w", err)
 	}
 	if err := t.spend(ctx); err != nil {
+		return err
+	}
+	// So that the dashboard has something to show.
+	if err := t.records.store.Append(ctx, dashboard.History(time.Now(), historySize)); err != nil {
 		return err
 	}
 	return t.invite()
@@ -230,10 +239,13 @@ Try it:
 
   %[1]s%[2]s/v1/models
 
+The dashboard: %[3]s
+It shows the exchanges above and %[4]d invented ones of the last thirty days.
+
 Or point an SDK at it, with any API key: base URL %[2]s/v1 for OpenAI's,
 %[2]s for those of Anthropic, Google, AWS and Cohere.
 Serving until interrupted (Ctrl-C). Each exchange leaves one line below.
-`, curl, base)
+`, curl, base, t.dashboard, historySize)
 	return err
 }
 
