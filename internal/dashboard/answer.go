@@ -83,7 +83,7 @@ func (d *Dashboard) failed(r *http.Request, err error) apiError {
 
 // refuse answers with e: a page for a browser, JSON for others.
 func (d *Dashboard) refuse(w http.ResponseWriter, r *http.Request, e apiError) {
-	if !strings.Contains(r.Header.Get("Accept"), "text/html") {
+	if strings.HasPrefix(r.URL.Path, "/api/") || !strings.Contains(r.Header.Get("Accept"), "text/html") {
 		writeError(w, e)
 		return
 	}
@@ -92,18 +92,17 @@ func (d *Dashboard) refuse(w http.ResponseWriter, r *http.Request, e apiError) {
 
 type errorView struct{ Title, Message string }
 
-func (d *Dashboard) notFound(w http.ResponseWriter, r *http.Request) { d.refuse(w, r, nothingHere) }
-
-func (d *Dashboard) apiNotFound(w http.ResponseWriter, r *http.Request) {
+// notFound answers for what is not served.
+func (d *Dashboard) notFound(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
-		writeError(w, apiError{
+		d.refuse(w, r, apiError{
 			status: http.StatusMethodNotAllowed, Type: "invalid_request_error", Code: "method_not_allowed",
 			Message: "nothing can be changed here: use GET",
 		})
 		return
 	}
-	writeError(w, nothingHere)
+	d.refuse(w, r, nothingHere)
 }
 
 // page is what every template gets.
@@ -140,7 +139,7 @@ func (p page) Links() (all []choice) {
 // render answers with a page. It is whole before its status is sent.
 func (d *Dashboard) render(w http.ResponseWriter, r *http.Request, status int, name string, view any) {
 	p := page{Name: name, Path: r.URL.Path, View: view}
-	p.Plain = name == "login" || name == "error" && d.o.Token != "" && !d.known(r)
+	p.Plain = name == "login" || name == "error" && !d.allowed(r)
 	if !p.Plain {
 		p.Version, p.LogOut = d.o.Version, d.o.Token != ""
 	}

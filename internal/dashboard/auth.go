@@ -73,18 +73,28 @@ func (d *Dashboard) known(r *http.Request) bool {
 	return err == nil && d.session.isValue(cookie.Value, d.o.Now())
 }
 
+// allowed reports whether r may see what is inside.
+func (d *Dashboard) allowed(r *http.Request) bool {
+	if d.o.Token == "" {
+		return isOwnHost(r.Host, d.o.Hosts)
+	}
+	return d.known(r)
+}
+
 // protect keeps out who may not see what next serves. Without a token a page whose name
 // was pointed at this machine after it was loaded (DNS rebinding) could read everything,
 // so that requests must be for a name of this machine.
 func (d *Dashboard) protect(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
-		case d.o.Token == "" && !isOwnHost(r.Host, d.o.Hosts):
+		case d.allowed(r):
+			next.ServeHTTP(w, r)
+		case d.o.Token == "":
 			d.refuse(w, r, apiError{
 				status: http.StatusForbidden, Type: "permission_error", Code: "unknown_host",
 				Message: "requests for another host than this machine are refused while there is no admin token: set admin.token",
 			})
-		case d.o.Token != "" && !d.known(r):
+		default:
 			w.Header().Set("WWW-Authenticate", `Bearer realm="llmproxy admin"`)
 			if wantsPage(r) {
 				d.render(w, r, http.StatusUnauthorized, "login", loginView{Next: localPath(r.URL.RequestURI())})
@@ -94,8 +104,6 @@ func (d *Dashboard) protect(next http.Handler) http.Handler {
 				status: http.StatusUnauthorized, Type: "authentication_error", Code: "invalid_token",
 				Message: "the admin token is missing or wrong: send it as Authorization: Bearer",
 			})
-		default:
-			next.ServeHTTP(w, r)
 		}
 	})
 }
@@ -129,7 +137,7 @@ type loginView struct {
 }
 
 func (d *Dashboard) loginPage(w http.ResponseWriter, r *http.Request) {
-	if d.o.Token == "" || d.known(r) {
+	if d.allowed(r) {
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 		return
 	}

@@ -127,8 +127,11 @@ func bars(id, title string, w window, all []series, write func(int64) string) ch
 			}
 			sum += s.values[i]
 			y := height(sum, top)
+			if y >= below && s.class == "bad" {
+				y = below - 1 // however few: errors are to be seen
+			}
 			if y >= below {
-				y = below - 1 // what there is can be seen
+				continue
 			}
 			c.Bars = append(c.Bars, bar{
 				Class: s.class, X: across((whole*int64(i) + whole*14/100) / n), Width: across(whole * 72 / 100 / n), Y: y, Height: below - y,

@@ -76,8 +76,9 @@ type Dashboard struct {
 	session   session
 	templates *template.Template
 	static    fs.FS
-	hash      string // of the static files, in their URLs
-	streams   chan struct{}
+	hash      string        // of the static files, in their URLs
+	streams   chan struct{} // one for each that is open
+	reads     chan struct{} // likewise
 }
 
 // New returns the handler that o describes. It keeps o.
@@ -94,7 +95,7 @@ func New(o Options) (*Dashboard, error) {
 	if o.NotReady == nil {
 		o.NotReady = func() []string { return nil }
 	}
-	d := &Dashboard{o: o, mux: http.NewServeMux(), session: newSession(o.Token), streams: make(chan struct{}, maxStreams)}
+	d := &Dashboard{o: o, mux: http.NewServeMux(), session: newSession(o.Token), streams: make(chan struct{}, maxStreams), reads: make(chan struct{}, maxReads)}
 	var err error
 	if d.static, err = fs.Sub(files, "static"); err == nil {
 		d.hash, err = hashOf(d.static)
@@ -114,7 +115,6 @@ func (d *Dashboard) route() {
 	inside := http.NewServeMux()
 	inside.HandleFunc("GET /api/usage", d.apiUsage)
 	inside.HandleFunc("GET /api/models", d.apiModels)
-	inside.HandleFunc("/api/", d.apiNotFound)
 	if d.o.Metrics != nil {
 		inside.Handle("GET /metrics", d.o.Metrics)
 	}

@@ -28,6 +28,8 @@ func (d *Dashboard) functions() template.FuncMap {
 		"short":    shorten,
 		"outcomes": outcomeNames,
 		"percent":  percent,
+		"plural":   plural,
+		"next":     func(i int) int { return i + 1 },
 	}
 }
 
@@ -74,6 +76,14 @@ func thousands(n int64) string {
 	return grouped(strconv.FormatInt(n, 10))
 }
 
+// plural returns n with the word for it.
+func plural(n int64, word string) string {
+	if n != 1 {
+		word += "s"
+	}
+	return thousands(n) + " " + word
+}
+
 // shortCount returns n with three digits or so and a letter: "12.3k".
 func shortCount(n int64) string {
 	if n < 0 {
@@ -86,14 +96,16 @@ func shortCount(n int64) string {
 		if n < scale.unit {
 			continue
 		}
-		whole := n / scale.unit
-		switch {
-		case whole >= 100 || n%scale.unit == 0:
-			return thousands(whole) + scale.letter
-		case whole >= 10 || n%scale.unit*10/scale.unit*10 == n%scale.unit*100/scale.unit:
-			return fmt.Sprintf("%d.%d%s", whole, n%scale.unit/(scale.unit/10), scale.letter)
+		decimals := 2
+		for at := n / scale.unit; at >= 10 && decimals > 0; at /= 10 {
+			decimals--
 		}
-		return fmt.Sprintf("%d.%02d%s", whole, n%scale.unit/(scale.unit/100), scale.letter)
+		digits := strconv.FormatInt(n%scale.unit+scale.unit, 10)[1 : 1+decimals]
+		text := thousands(n / scale.unit)
+		if digits = strings.TrimRight(digits, "0"); digits != "" {
+			text += "." + digits
+		}
+		return text + scale.letter
 	}
 	return strconv.FormatInt(n, 10)
 }
@@ -115,6 +127,15 @@ func shortDuration(d time.Duration) string {
 		return fmt.Sprintf("%d min %02d s", d/time.Minute, d%time.Minute/time.Second)
 	}
 	return fmt.Sprintf("%d h %02d min", d/time.Hour, d%time.Hour/time.Minute)
+}
+
+// axisDuration returns d, of which the last figures are zeros or do not matter: "2.5 s".
+func axisDuration(d time.Duration) string {
+	if d < time.Second {
+		return shortDuration(d)
+	}
+	text := fmt.Sprintf("%d.%02d", d/time.Second, d%time.Second/(10*time.Millisecond))
+	return strings.TrimRight(strings.TrimRight(text, "0"), ".") + " s"
 }
 
 // exactTime returns t in UTC, to the millisecond.
@@ -178,9 +199,9 @@ func change(now, before int64) string {
 	n, ok := ratio(now, before, 100)
 	switch {
 	case !ok || n > 1000:
-		return "more than tenfold"
+		return "more than +900 %"
 	case n == 100:
-		return "as much as"
+		return "±0 %"
 	case n > 100:
 		return fmt.Sprintf("+%d %%", n-100)
 	}

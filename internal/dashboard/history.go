@@ -107,23 +107,16 @@ func (h *history) choose() int {
 // times returns when the records begin, in order.
 func (h *history) times(n int) []time.Time {
 	times := make([]time.Time, 0, n)
-	// A share of the records for each span before now; the rest are spread over all days.
-	spans := []struct {
-		share int // of 100
-		long  time.Duration
-	}{{12, time.Hour}, {30, 24 * time.Hour}, {25, 7 * 24 * time.Hour}, {33, 30 * 24 * time.Hour}}
+	const month = 30 * 24 * time.Hour
 	for i := range n {
-		at := i * 100 / n
-		long := spans[len(spans)-1].long
-		for _, s := range spans {
-			if at -= s.share; at < 0 {
-				long = s.long
-				break
-			}
-		}
 		var t time.Time
 		for range 8 { // nights and week-ends are quiet: look for a better time, a few times
-			t = h.now.Add(-time.Duration(h.rand.Int64N(int64(long)))).Truncate(time.Millisecond)
+			// The smaller of two: there are ever more of them towards now.
+			before := min(h.rand.Int64N(int64(month)), h.rand.Int64N(int64(month)))
+			if i%50 == 0 {
+				before = h.rand.Int64N(int64(time.Hour))
+			}
+			t = h.now.Add(-time.Duration(before)).Truncate(time.Millisecond)
 			busy := 35
 			if hour := t.Hour(); hour >= 8 && hour < 18 {
 				busy = 100

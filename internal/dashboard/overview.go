@@ -33,7 +33,8 @@ type overviewView struct {
 	Choices []choice // what spend can be by
 	Spend   chart
 	Groups  []groupRow
-	Hidden  int // groups beyond Groups
+	Hidden  int   // groups beyond Groups
+	Unknown int64 // exchanges without a price
 	Charts  []chart
 	Latency []latency
 	All     latency // of all answers
@@ -43,7 +44,6 @@ type overviewView struct {
 	Partial bool   // what is taken from the newest records does not cover the window
 	Recent  int    // how many of those are
 	Empty   bool   // nothing in the window
-	Fresh   bool   // and no filter is on
 }
 
 // tile is one big number.
@@ -59,7 +59,11 @@ type groupRow struct {
 
 // overviewPage shows one window of time.
 func (d *Dashboard) overviewPage(w http.ResponseWriter, r *http.Request) {
-	v, err := d.overview(r)
+	var v overviewView
+	err := d.oneOfFew(r.Context(), func() (err error) {
+		v, err = d.overview(r)
+		return err
+	})
 	if err != nil {
 		d.refuse(w, r, d.failed(r, err))
 		return
@@ -98,7 +102,9 @@ func (d *Dashboard) overview(r *http.Request) (v overviewView, err error) {
 		Latency: latencyBy(s.recent, func(r *llmproxy.Record) string { return r.Model }, maxLatency),
 		Latest:  latestRows(s.recent, maxLatest),
 	}
-	v.Fresh = v.Empty && len(v.Chips) == 0
+	if v.Empty {
+		return v, nil
+	}
 	more := copyOf(q)
 	more.Del(paramBy)
 	more.Del(paramRange)
@@ -115,6 +121,7 @@ func (d *Dashboard) overview(r *http.Request) (v overviewView, err error) {
 	if err != nil {
 		return v, err
 	}
+	v.Unknown = sum.Unpriced
 	v.Tiles = tiles(&sum, &previous, &v.All, w.name)
 	if err := d.spend(ctx, &v, s.sums, f, w, by, l, sum); err != nil {
 		return v, err
@@ -143,18 +150,15 @@ func tiles(sum, previous *ledger.Sum, all *latency, name string) []tile {
 		if c == "" {
 			return ""
 		}
-		return c + " the " + name + " before"
+		return c + " on the " + name + " before"
 	}
 	spend := tile{Name: "Spend", Value: shortMoney(sum.Cost), Exact: sum.Cost.String() + " USD", Below: versus(int64(sum.Cost), int64(previous.Cost))}
-	if sum.Unpriced > 0 {
-		spend.Below = strings.TrimPrefix(spend.Below+" · "+thousands(sum.Unpriced)+" without a price", " · ")
-	}
 	tokens := tile{
 		Name: "Tokens", Value: shortCount(sum.Usage.TotalTokens()), Exact: thousands(sum.Usage.TotalTokens()) + " tokens",
 		Below: shortCount(sum.Usage.PromptTokens) + " in, " + shortCount(sum.Usage.CompletionTokens) + " out",
 	}
 	errors := tile{
-		Name: "Errors", Value: percent(sum.Errors, sum.Exchanges), Exact: thousands(sum.Errors) + " errors",
+		Name: "Errors", Value: percent(sum.Errors, sum.Exchanges), Exact: plural(sum.Errors, "error"),
 		Below: thousands(sum.Errors) + " of " + thousands(sum.Exchanges),
 	}
 	if sum.Errors > 0 {
@@ -162,7 +166,7 @@ func tiles(sum, previous *ledger.Sum, all *latency, name string) []tile {
 	}
 	return []tile{
 		spend,
-		{Name: "Exchanges", Value: thousands(sum.Exchanges), Exact: thousands(sum.Exchanges) + " exchanges", Below: versus(sum.Exchanges, previous.Exchanges)},
+		{Name: "Exchanges", Value: thousands(sum.Exchanges), Exact: plural(sum.Exchanges, "exchange"), Below: versus(sum.Exchanges, previous.Exchanges)},
 		tokens,
 		errors,
 		latencyTile("Time to first token", all.TTFT),
@@ -320,7 +324,7 @@ func (d *Dashboard) charts(steps []ledger.Sum, times []latency, w window) []char
 		}
 		return s
 	}
-	write := func(n int64) string { return shortDuration(time.Duration(n)) }
+	write := func(n int64) string { return axisDuration(time.Duration(n)) }
 	list := []chart{
 		bars("tokens", "Tokens", w, []series{
 			pick("c0", "prompt", func(s *ledger.Sum) int64 { return s.Usage.PromptTokens }),

@@ -65,8 +65,11 @@ func (d *Dashboard) providersPage(w http.ResponseWriter, r *http.Request) {
 		d.refuse(w, r, d.failed(r, err))
 		return
 	}
-	f := win.within(ledger.Filter{})
-	s, err := d.take(r.Context(), f)
+	var s snapshot
+	err = d.oneOfFew(r.Context(), func() (err error) {
+		s, err = d.take(r.Context(), win.within(ledger.Filter{}))
+		return err
+	})
 	if err != nil {
 		d.refuse(w, r, d.failed(r, err))
 		return

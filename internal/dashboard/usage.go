@@ -52,7 +52,11 @@ func toJSON(s *ledger.Sum) sumJSON {
 // apiUsage answers with records, the newest first unless order says oldest, and with sums
 // over all that the filters select.
 func (d *Dashboard) apiUsage(w http.ResponseWriter, r *http.Request) {
-	answer, err := d.usage(r)
+	var answer usageJSON
+	err := d.oneOfFew(r.Context(), func() (err error) {
+		answer, err = d.usage(r)
+		return err
+	})
 	if err != nil {
 		writeError(w, d.failed(r, err))
 		return

@@ -81,6 +81,21 @@ type snapshot struct {
 	whole  bool              // recent is all there is
 }
 
+// maxReads is how many questions that hold many records are answered at once.
+const maxReads = 4
+
+// oneOfFew does what needs much memory, once there is room for it. The error is that of
+// read, or of ctx.
+func (d *Dashboard) oneOfFew(ctx context.Context, read func() error) error {
+	select {
+	case d.reads <- struct{}{}:
+		defer func() { <-d.reads }()
+		return read()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // take reads what f selects.
 func (d *Dashboard) take(ctx context.Context, f ledger.Filter) (s snapshot, err error) {
 	f.Newest, f.Limit = true, maxRecent+1
