@@ -16,7 +16,8 @@ import (
 
 // apart returns why k may not touch what x, about t, does; nil if it may.
 func (a *Access) apart(ctx context.Context, k *Key, x *llmproxy.Exchange, t thing) error {
-	reads := x.Method == http.MethodGet || x.Method == http.MethodHead
+	// A turn on a WebSocket has the method of its handshake.
+	reads := (x.Method == http.MethodGet || x.Method == http.MethodHead) && x.Body == nil
 	if t.kind != "" && t.id == "" && reads && !a.Listings {
 		return forbidden("listing_not_allowed", "", "the provider lists what all gateway keys have made, and not only this one's")
 	}

@@ -181,7 +181,11 @@ func withoutSecrets(query string) string {
 	var kept []string
 	for pair := range strings.SplitSeq(query, "&") {
 		_, value, _ := strings.Cut(pair, "=")
-		if plain, err := url.QueryUnescape(value); err != nil || !ours(plain) {
+		plain, err := url.QueryUnescape(value)
+		if err != nil {
+			plain = value
+		}
+		if !ours(plain) {
 			kept = append(kept, pair)
 		}
 	}
