@@ -99,7 +99,7 @@ func TestLoginInABrowser(t *testing.T) {
 		}
 		submit := func(selector, token string) {
 			p.eval(`if (document.querySelector("#token")) document.querySelector("#token").value = "` + token + `"; document.querySelector("` + selector + `").click()`)
-			<-p.loaded
+			p.wait()
 		}
 		if got := p.eval(`document.activeElement.id`); got != "token" {
 			t.Errorf("%s: the focus is on %q", s.name, got)

@@ -28,7 +28,7 @@ type browser struct {
 	last    int
 	waiting map[int]chan message
 	tabs    map[string]*tab
-	ended   bool
+	ended   chan struct{} // closed when the browser has ended
 }
 
 type message struct {
@@ -84,7 +84,7 @@ func startBrowser(t *testing.T) *browser {
 	}
 	theirIn.Close()
 	theirOut.Close()
-	b := &browser{t: t, w: in, waiting: map[int]chan message{}, tabs: map[string]*tab{}}
+	b := &browser{t: t, w: in, waiting: map[int]chan message{}, tabs: map[string]*tab{}, ended: make(chan struct{})}
 	var reading sync.WaitGroup
 	reading.Go(func() { b.read(out) })
 	t.Cleanup(func() {
@@ -123,7 +123,7 @@ func (b *browser) read(out io.Reader) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.ended = true
+	close(b.ended)
 	for _, answer := range b.waiting {
 		close(answer)
 	}
@@ -138,7 +138,7 @@ func (b *browser) send(session, method string, params any) (json.RawMessage, err
 	}
 	answer := make(chan message, 1)
 	b.mu.Lock()
-	if b.ended {
+	if b.waiting == nil {
 		b.mu.Unlock()
 		return nil, io.ErrUnexpectedEOF
 	}
@@ -257,7 +257,17 @@ func (p *tab) load(url string) {
 	if got.ErrorText != "" {
 		p.b.t.Fatalf("%s: %s", url, got.ErrorText)
 	}
-	<-p.loaded
+	p.wait()
+}
+
+// wait waits until all of the next page is there.
+func (p *tab) wait() {
+	p.b.t.Helper()
+	select {
+	case <-p.loaded:
+	case <-p.b.ended:
+		p.b.t.Fatal("the browser has ended")
+	}
 }
 
 // eval returns what a JavaScript expression comes to, of which a promise is waited for.

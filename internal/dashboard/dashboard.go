@@ -72,7 +72,6 @@ var files embed.FS
 type Dashboard struct {
 	o         Options
 	mux       *http.ServeMux
-	guard     http.Handler
 	session   session
 	templates *template.Template
 	static    fs.FS
@@ -128,14 +127,13 @@ func (d *Dashboard) route() {
 	inside.HandleFunc("GET /models", d.modelsPage)
 	inside.HandleFunc("/", d.notFound)
 
-	d.guard = d.protect(inside)
 	d.mux.HandleFunc("GET /healthz", d.healthz)
 	d.mux.HandleFunc("GET /readyz", d.readyz)
 	d.mux.HandleFunc("GET /static/{name}", d.staticFile)
 	d.mux.HandleFunc("GET /login", d.loginPage)
 	d.mux.HandleFunc("POST /login", d.login)
 	d.mux.HandleFunc("POST /logout", d.logout)
-	d.mux.Handle("/", d.guard)
+	d.mux.Handle("/", d.protect(inside))
 }
 
 // ServeHTTP answers one request.

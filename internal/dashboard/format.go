@@ -199,7 +199,7 @@ func change(now, before int64) string {
 	n, ok := ratio(now, before, 100)
 	switch {
 	case !ok || n > 1000:
-		return "more than +900 %"
+		return ">+900 %"
 	case n == 100:
 		return "±0 %"
 	case n > 100:

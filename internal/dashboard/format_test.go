@@ -130,7 +130,7 @@ func TestPercent(t *testing.T) {
 	for _, tt := range []struct {
 		now, before int64
 		want        string
-	}{{5, 0, ""}, {112, 100, "+12 %"}, {100, 100, "±0 %"}, {40, 100, "−60 %"}, {0, 3, "−100 %"}, {5000, 3, "more than +900 %"}} {
+	}{{5, 0, ""}, {112, 100, "+12 %"}, {100, 100, "±0 %"}, {40, 100, "−60 %"}, {0, 3, "−100 %"}, {5000, 3, ">+900 %"}} {
 		if got := dashboard.Change(tt.now, tt.before); got != tt.want {
 			t.Errorf("%d after %d: got %q, want %q", tt.now, tt.before, got, tt.want)
 		}

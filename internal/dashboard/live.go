@@ -111,7 +111,10 @@ func (d *Dashboard) stream(w http.ResponseWriter, records <-chan llmproxy.Record
 		if _, err := w.Write([]byte(event)); err != nil {
 			return false
 		}
-		return to.Flush() == nil
+		err := to.Flush()
+		// In HTTP/2 one that passes ends the stream, whether something is written or not.
+		_ = to.SetWriteDeadline(time.Time{})
+		return err == nil
 	}
 	if !send("retry: 3000\n\nevent: ready\ndata: \n\n") {
 		return

@@ -253,6 +253,17 @@ func TestLiveEventsRefuse(t *testing.T) {
 	}
 }
 
+// paced notes the deadlines of what is written.
+type paced struct {
+	*httptest.ResponseRecorder
+	deadlines []time.Time
+}
+
+func (p *paced) SetWriteDeadline(t time.Time) error {
+	p.deadlines = append(p.deadlines, t)
+	return nil
+}
+
 // A quiet stream says now and then that it lives, and ends with its client.
 func TestLiveEventsBeat(t *testing.T) {
 	t.Parallel()
@@ -261,7 +272,8 @@ func TestLiveEventsBeat(t *testing.T) {
 		d := newDashboard(t, dashboard.Options{Records: storeOf(t), Live: &tail})
 		ctx, cancel := context.WithCancel(t.Context())
 		r := httptest.NewRequestWithContext(ctx, "GET", "http://localhost/live/events", nil)
-		w := httptest.NewRecorder()
+		w := &paced{ResponseRecorder: httptest.NewRecorder()}
+		start := time.Now()
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
@@ -272,6 +284,11 @@ func TestLiveEventsBeat(t *testing.T) {
 		<-ended
 		if got, want := w.Body.String(), "retry: 3000\n\nevent: ready\ndata: \n\n:\n\n:\n\n"; got != want {
 			t.Errorf("got %q, want %q", got, want)
+		}
+		// Each has ten seconds, and between them there is no deadline to pass.
+		want := []time.Time{start.Add(10 * time.Second), {}, start.Add(25 * time.Second), {}, start.Add(40 * time.Second), {}}
+		if !slices.EqualFunc(w.deadlines, want, time.Time.Equal) {
+			t.Errorf("got the deadlines %v, want %v", w.deadlines, want)
 		}
 	})
 }

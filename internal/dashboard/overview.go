@@ -145,12 +145,13 @@ func copyOf(q url.Values) url.Values {
 
 // tiles are the big numbers.
 func tiles(sum, previous *ledger.Sum, all *latency, name string) []tile {
+	span := map[string]string{lastHour: "hour", lastDay: "day", lastWeek: "week", lastMonth: "30 days"}[name]
 	versus := func(now, before int64) string {
 		c := change(now, before)
 		if c == "" {
 			return ""
 		}
-		return c + " on the " + name + " before"
+		return c + " on the " + span + " before"
 	}
 	spend := tile{Name: "Spend", Value: shortMoney(sum.Cost), Exact: sum.Cost.String() + " USD", Below: versus(int64(sum.Cost), int64(previous.Cost))}
 	tokens := tile{

@@ -2,10 +2,13 @@ package dashboard_test
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -161,6 +164,15 @@ func TestOverviewShowsWhatThereIs(t *testing.T) {
 	}
 	if got := page(t, d, "/?range=7d&model=gpt-5&by=provider"); !strings.Contains(got, `<a href="/?by=provider&amp;range=7d" title="Take this filter off"><span>model</span> gpt-5`) || !strings.Contains(got, `title="2 exchanges"`) {
 		t.Error("the filter is not shown, or selects something else")
+	}
+	for since, want := range map[string]string{"1h": "&#43;100 % on the hour before", "24h": "−75 % on the day before"} {
+		d := at(t, answered("A", time.Minute, nil), answered("B", 2*time.Minute, nil), answered("C", 61*time.Minute, nil),
+			answered("D", 25*time.Hour, nil), answered("E", 26*time.Hour, nil), answered("F", 27*time.Hour, nil), answered("G", 28*time.Hour, nil),
+			answered("H", 29*time.Hour, nil), answered("I", 30*time.Hour, nil), answered("J", 31*time.Hour, nil), answered("K", 32*time.Hour, nil),
+			answered("L", 33*time.Hour, nil), answered("M", 34*time.Hour, nil), answered("N", 35*time.Hour, nil), answered("O", 36*time.Hour, nil))
+		if got := page(t, d, "/?range="+since); !strings.Contains(got, want) {
+			t.Errorf("%s: the overview lacks %s", since, want)
+		}
 	}
 	if got := page(t, at(t), "/"); !strings.Contains(got, "No exchange in this time") || !strings.Contains(got, "Send a request through the gateway") {
 		t.Error("an empty ledger is not explained")
@@ -359,6 +371,40 @@ func TestLedgerThatCannotBeRead(t *testing.T) {
 	if w := ask(t, d, "GET", "/", "Accept", "text/html"); !strings.Contains(w.Body.String(), "<h1>Service Unavailable</h1>") {
 		t.Errorf("the page is %s", w.Body)
 	}
+}
+
+// busy has records that come when they may.
+type busy struct {
+	*ledger.Memory
+	reading chan struct{}
+	free    chan struct{}
+}
+
+func (b busy) Records(context.Context, ledger.Filter, func(*llmproxy.Record) error) error {
+	b.reading <- struct{}{}
+	<-b.free
+	return nil
+}
+
+// Pages that hold many records are made a few at a time; who waits may leave.
+func TestFewPagesAtOnce(t *testing.T) {
+	t.Parallel()
+	b := busy{ledger.NewMemory(), make(chan struct{}), make(chan struct{})}
+	d := newDashboard(t, dashboard.Options{Records: b})
+	var asked sync.WaitGroup
+	for range 4 {
+		asked.Go(func() { ask(t, d, "GET", "/") })
+		<-b.reading
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	w := httptest.NewRecorder()
+	d.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "GET", "http://localhost/", nil))
+	if w.Code != 499 || !strings.Contains(w.Body.String(), "client_closed_request") {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+	close(b.free)
+	asked.Wait()
 }
 
 func TestNewWithoutRecords(t *testing.T) {

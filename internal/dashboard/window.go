@@ -63,7 +63,7 @@ func (w *window) at(t time.Time) (int, bool) {
 // start returns when step i begins, and the end of the last one if i is w.steps.
 func (w *window) start(i int) time.Time { return w.first.Add(time.Duration(i) * w.step) }
 
-// select returns f within w.
+// within returns f within w.
 func (w *window) within(f ledger.Filter) ledger.Filter {
 	f.Since, f.Until = w.since, w.until
 	return f
