@@ -252,6 +252,7 @@ func (e *run) begin(ctx context.Context, x *Exchange) error {
 	if t := e.turn; t != nil {
 		intent.ConnectionID, intent.Lane = t.s.id, t.lane.name
 	}
+	intent.CostState = e.a.foresee(x, &intent)
 	if err := e.a.recorder.Begin(ctx, &intent); err != nil {
 		e.tries.undo()
 		e.a.log().Error("the recorder refused an intent", "id", x.ID, "error", err)

@@ -179,6 +179,16 @@ func (e *run) charge(final bool) {
 	}
 }
 
+// foresee returns the state of intent's cost if its end never becomes known.
+func (a *AutoRouter) foresee(x *Exchange, intent *Record) CostState {
+	if !a.metering || !x.Operation.Metered && !x.Operation.Charged {
+		return CostFree
+	}
+	r := *intent
+	r.Outcome, r.UsageSource, r.CostState = OutcomeError, UsageNone, CostUnpriced
+	return a.billing.Bill(&r).State
+}
+
 // bill prices the record.
 func (e *run) bill() {
 	r := &e.rec

@@ -95,6 +95,7 @@ func (t *turn) intend() {
 	}
 	intent := describe(t.x)
 	intent.ConnectionID, intent.Lane = t.s.id, t.lane.name
+	intent.CostState = t.a.foresee(t.x, &intent)
 	if err := t.a.recorder.Begin(context.WithoutCancel(t.s.ctx), &intent); err != nil {
 		t.a.log().Error("the recorder refused an intent", "id", t.x.ID, "error", err)
 	}

@@ -205,7 +205,14 @@ func (re *recovery) records() (ended []llmproxy.Record) {
 			continue // it had no id that could be read either
 		}
 		r.Outcome, r.Status = llmproxy.OutcomeError, 0
-		r.UsageSource, r.CostState = llmproxy.UsageNone, llmproxy.CostEstimated
+		r.UsageSource = llmproxy.UsageNone
+		switch r.CostState { // as foreseen
+		case llmproxy.CostFree:
+			r.CostKnown = true
+		case llmproxy.CostUnpriced:
+		default:
+			r.CostState = llmproxy.CostEstimated
+		}
 		r.Error = &llmproxy.RecordError{Type: "server_error", Code: "gateway_died", Message: "the gateway ended before the answer did"}
 		ended = append(ended, r)
 	}
