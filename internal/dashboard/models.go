@@ -38,15 +38,19 @@ func (m Model) Price(item string) string {
 	return ""
 }
 
-// ModelsOf returns the models of a price book's rows that hold at t, for providers by their
-// family: in the order of providers, then of rows. The standard prices are shown, and
-// whether there are others.
+// ModelsOf returns the models of a price book's rows that hold at t: the operator's own by
+// the provider's name, the others by its family, "" for none. They are in the order of
+// providers, then of rows. The standard prices are shown, and whether there are others.
 func ModelsOf(rows []pricing.Price, t time.Time, providers []Provider, family func(Provider) string) (models []Model) {
 	for _, p := range providers {
 		f := family(p)
 		for i := range rows {
 			row := &rows[i]
-			if row.Family != f && row.Family != p.Name || row.Family == "" ||
+			whose := f
+			if row.Source == pricing.SourceOwn {
+				whose = p.Name
+			}
+			if row.Family != whose || row.Family == "" ||
 				t.Before(row.From) || !row.Until.IsZero() && !t.Before(row.Until) || len(row.Columns) == 0 {
 				continue
 			}

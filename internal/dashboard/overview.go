@@ -96,7 +96,7 @@ func (d *Dashboard) overview(r *http.Request) (v overviewView, err error) {
 		return v, err
 	}
 	v = overviewView{
-		Windows: windowChoices(l, w.name), Chips: chips(l, q), By: string(by), Choices: byChoices(l, by, s.recent),
+		Windows: windowChoices(l, w.name), Chips: chips(l, q), By: strings.TrimPrefix(string(by), string(ledger.ByTag)), Choices: byChoices(l, by, s.recent),
 		Partial: !s.whole, Recent: len(s.recent), Empty: len(s.recent) == 0,
 		All: latencyOf(s.recent), Faults: faultsOf(s.recent, maxFaults),
 		Latency: latencyBy(s.recent, func(r *llmproxy.Record) string { return r.Model }, maxLatency),

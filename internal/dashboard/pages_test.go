@@ -162,6 +162,9 @@ func TestOverviewShowsWhatThereIs(t *testing.T) {
 			t.Errorf("the overview lacks %s", want)
 		}
 	}
+	if got := page(t, d, "/?by=tag:team"); !strings.Contains(got, "<th>team</th>") || !strings.Contains(got, `<a href="/?by=tag%3Ateam&amp;tag=team%3Da" title="a">a</a>`) {
+		t.Error("spend by team is not shown")
+	}
 	if got := page(t, d, "/?range=7d&model=gpt-5&by=provider"); !strings.Contains(got, `<a href="/?by=provider&amp;range=7d" title="Take this filter off"><span>model</span> gpt-5`) || !strings.Contains(got, `title="2 exchanges"`) {
 		t.Error("the filter is not shown, or selects something else")
 	}

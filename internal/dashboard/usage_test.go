@@ -11,6 +11,7 @@ import (
 
 	"github.com/llmproxy/llmproxy"
 	"github.com/llmproxy/llmproxy/internal/dashboard"
+	"github.com/llmproxy/llmproxy/pricing"
 )
 
 func threeRecords() []llmproxy.Record {
@@ -199,6 +200,28 @@ func TestModelsOfAPriceList(t *testing.T) {
 	}
 	if !seen["anthropic/claude-sonnet-4-5"] || !seen["my-openai/gpt-5"] || seen["anthropic/gpt-5"] {
 		t.Errorf("got %d models", len(models))
+	}
+}
+
+// The operator's own prices are a provider's by its name, those of a list by its family.
+func TestModelsOfTheOperator(t *testing.T) {
+	t.Parallel()
+	own, err := pricing.Own(map[string]map[string]map[string]string{"anthropic": {"qwen3-*": {"input": "0.10", "output": "0.40"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := pricing.Embedded()
+	if err != nil {
+		t.Fatal(err)
+	}
+	book, err := pricing.NewBook(own, list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	providers := []dashboard.Provider{{Name: "anthropic", Type: "openai_compatible"}}
+	got := dashboard.ModelsOf(book.Rows(), noon, providers, func(p dashboard.Provider) string { return pricing.Family(p.Type) })
+	if len(got) != 1 || got[0].Name != "qwen3-*" || got[0].Price("input") != "0.1" || got[0].Price("output") != "0.4" || got[0].Source != "config" {
+		t.Errorf("got %+v", got)
 	}
 }
 
