@@ -144,7 +144,7 @@ func (a *Access) learn(ctx context.Context, x *llmproxy.Exchange, t thing, reply
 			// Who is told the id with the first event may use it before the last.
 			reply.Stream = &identified{Stream: reply.Stream, tap: reply.Tap, note: note}
 		}
-	case t.kind != "" && (x.Method == http.MethodPost && t.id == "" || t.id != ""):
+	case t.kind != "" && t.id == "" && x.Method == http.MethodPost, t.id != "" && (t.kind == "batches" || t.kind == "uploads"):
 		reply.Stream = &reader{Stream: reply.Stream, read: func(body []byte) {
 			ids := made(t.kind, body, t.id == "")
 			for i := range ids {

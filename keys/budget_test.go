@@ -13,9 +13,8 @@ import (
 	"github.com/llmproxy/llmproxy/keys"
 )
 
-// A prompt of one word is answered with three: at the prices of these tests that is seven
-// millionths of a dollar a thousand times over.
-const oneCall = llmproxy.USD(1*1_000_000 + 3*2_000_000)
+// A prompt of one word is answered with three.
+const oneCall = llmproxy.USD(1*inputRate + 3*outputRate)
 
 // call sends one request of the test's kind, and reports whether it was served.
 type call func(secret string, n int) (served bool)
@@ -163,7 +162,7 @@ func TestBudgetMessages(t *testing.T) {
 	if err := r.budget.Holder.Hold(t.Context(), h); err != nil {
 		t.Fatal(err)
 	}
-	r.do("POST", "/v1/chat/completions", secret, body).want(t, "held", 402, "what is left of the gateway key's budget of $0.000007 is held by requests that have not ended")
+	r.do("POST", "/v1/chat/completions", secret, body).want(t, "held", 402, "what is left of the gateway key's budget of $0.00000601 is held by requests that have not ended")
 	r.do("POST", "/v1/messages", secret, `{"model":"claude-haiku-4-5","messages":[{"role":"user","content":"hi"}],"max_tokens":4}`).want(t, "Messages", 402, `"type":"billing_error"`)
 }
 
@@ -206,7 +205,7 @@ func TestEveryEndSettles(t *testing.T) {
 	t.Parallel()
 	const ask = `"messages":[{"role":"user","content":"hi"}],"max_tokens":4}`
 	// One token a byte of the longest body below, and four of output.
-	hold := func(body string) llmproxy.USD { return llmproxy.USD(len(body)*1_000_000 + 4*2_000_000) }
+	hold := func(body string) llmproxy.USD { return llmproxy.USD(len(body)*inputRate + 4*outputRate) }
 	for _, tt := range []struct {
 		name, body, script string
 		want               func(body string) llmproxy.USD
@@ -255,13 +254,13 @@ func TestClientThatLeaves(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-arrived
-	if _, held := r.spentOf(k); held != llmproxy.USD(len(body)*1_000_000+4*2_000_000) {
+	if _, held := r.spentOf(k); held != llmproxy.USD(len(body)*inputRate+4*outputRate) {
 		t.Errorf("$%s held while it runs", held)
 	}
 	leave()
 	_ = resp.Body.Close()
 	rec := <-r.records
-	if spent, held := r.spentOf(k); spent != llmproxy.USD(len(body)*1_000_000+4*2_000_000) || held != 0 || rec.Outcome != llmproxy.OutcomeCancelled {
+	if spent, held := r.spentOf(k); spent != llmproxy.USD(len(body)*inputRate+4*outputRate) || held != 0 || rec.Outcome != llmproxy.OutcomeCancelled {
 		t.Errorf("$%s spent and $%s held, %s", spent, held, rec.Outcome)
 	}
 }
@@ -293,7 +292,7 @@ func TestBackgroundResponse(t *testing.T) {
 	r := newRig(t, simulator.Options{}, func(r *rig) { r.budget.Background = l })
 	k, secret := r.key(keys.Key{Budget: dollar, Per: keys.Total})
 	body := `{"model":"gpt-4o","input":"hi","background":true,"max_output_tokens":16}`
-	hold := llmproxy.USD(len(body)*1_000_000 + 16*2_000_000)
+	hold := llmproxy.USD(len(body)*inputRate + 16*outputRate)
 	start := func() (record, response string) {
 		t.Helper()
 		a := r.do("POST", "/v1/responses", secret, body)
@@ -336,50 +335,18 @@ func TestBackgroundResponse(t *testing.T) {
 	}
 }
 
-// down is a holder that does not answer while it is down.
-type down struct {
-	keys.Holder
+// down is a holder that does not answer.
+type down struct{ err error }
 
-	mu  sync.Mutex
-	err error // guarded by mu
-}
+func (d *down) Hold(context.Context, keys.Hold) error { return d.err }
 
-func (d *down) set(err error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.err = err
-}
+func (d *down) Settle(context.Context, keys.Hold, llmproxy.USD) error { return d.err }
 
-func (d *down) get() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.err
-}
-
-func (d *down) Hold(ctx context.Context, h keys.Hold) error {
-	if err := d.get(); err != nil {
-		return err
-	}
-	return d.Holder.Hold(ctx, h)
-}
-
-func (d *down) Settle(ctx context.Context, h keys.Hold, cost llmproxy.USD) error {
-	if err := d.get(); err != nil {
-		return err
-	}
-	return d.Holder.Settle(ctx, h, cost)
-}
-
-func (d *down) Charge(ctx context.Context, h keys.Hold, cost llmproxy.USD) error {
-	if err := d.get(); err != nil {
-		return err
-	}
-	return d.Holder.Charge(ctx, h, cost)
-}
+func (d *down) Charge(context.Context, keys.Hold, llmproxy.USD) error { return d.err }
 
 func TestHolderThatIsDown(t *testing.T) {
 	t.Parallel()
-	d := &down{Holder: keys.NewLocal(nil), err: errDown}
+	d := &down{err: errDown}
 	r := newRig(t, simulator.Options{}, func(r *rig) { r.budget.Holder = d })
 	_, secret := r.key(keys.Key{Budget: dollar, Per: keys.Total})
 	_, free := r.key(keys.Key{})

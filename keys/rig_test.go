@@ -101,8 +101,12 @@ func newRig(t *testing.T, so simulator.Options, set ...func(r *rig)) *rig {
 	return r
 }
 
-// prices are a dollar a million tokens, of input, and two of output; "free" costs nothing,
-// and of "unknown" nobody knows.
+// What a token costs in these tests: one of output is dear, so that what is held for a call
+// is not much more than what it costs.
+const inputRate, outputRate = 10_000, 2_000_000
+
+// prices are those of all models but "free", which costs nothing, and "unknown", of which
+// nobody knows.
 func prices(q llmproxy.CostQuery) (llmproxy.CostInfo, bool) {
 	switch q.Model {
 	case "unknown", "":
@@ -110,7 +114,7 @@ func prices(q llmproxy.CostQuery) (llmproxy.CostInfo, bool) {
 	case "free":
 		return llmproxy.CostInfo{}, true
 	}
-	return flat(1_000_000, 2_000_000), true
+	return flat(inputRate, outputRate), true
 }
 
 // flat is a price of so much for every token of input, and of output.

@@ -2,7 +2,9 @@ package keys
 
 import (
 	"encoding/json"
+	"io"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -95,4 +97,85 @@ func FuzzReferences(f *testing.F) {
 		}
 		walk(v)
 	})
+}
+
+// Only what the provider itself fills in is a name that makes somebody an owner.
+func TestMade(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		kind    string
+		created bool
+		body    string
+		want    []string
+	}{
+		{"files", true, `{"id":"file-1","filename":"file-2"}`, []string{"file-1"}},
+		{"files", true, `{"file":{"name":"files/abc","id":"x"}}`, []string{"abc"}},
+		{"cachedcontents", true, `{"name":"cachedContents/abc"}`, []string{"abc"}},
+		{"vector_stores", true, `{"id":"vs_1","name":"file-2","metadata":{"id":"file-3"},"output_file_id":"file-4"}`, []string{"vs_1"}},
+		{"batches", true, `{"id":"batch_1","input_file_id":"file-1"}`, []string{"batch_1"}},
+		{"batches", false, `{"id":"batch_1","output_file_id":"file-2","error_file_id":"file-3"}`, []string{"file-2", "file-3"}},
+		{"batches", false, `{"output_file_id":null,"error_file_id":""}`, nil},
+		{"uploads", false, `{"id":"upload_1","file":{"id":"file-1","name":"files/x"}}`, []string{"file-1"}},
+		{"conversations", true, `{"id":"conv_1"}`, []string{"conv_1"}},
+		{"files", true, `{"id":"a\u0000b"}`, nil},
+		{"files", true, `no JSON`, nil},
+	} {
+		if got := made(tt.kind, []byte(tt.body), tt.created); !slices.Equal(got, tt.want) {
+			t.Errorf("%s %s: got %q, want %q", tt.kind, tt.body, got, tt.want)
+		}
+	}
+}
+
+// pieces is a stream.
+type pieces []string
+
+func (p *pieces) Next() ([]byte, error) {
+	if len(*p) == 0 {
+		return nil, io.EOF
+	}
+	piece := (*p)[0]
+	*p = (*p)[1:]
+	return []byte(piece), nil
+}
+
+func (p *pieces) Close() error { return nil }
+
+// An answer is read before its last byte is handed on, once, and passes as it is.
+func TestReader(t *testing.T) {
+	t.Parallel()
+	large := strings.Repeat(" ", mostRead)
+	for _, tt := range []struct {
+		name   string
+		pieces []string
+		read   string
+		before int // the piece that has not been handed on when it is read
+	}{
+		{"whole", []string{`{"id":"a"}`}, `{"id":"a"}`, 0},
+		{"in pieces", []string{`{"a":{}`, `,"id":`, `"a"}`, "\n"}, `{"a":{},"id":"a"}`, 2},
+		{"no JSON", []string{`a}`, `b`}, `a}b`, 2},
+		{"too large", []string{`{"id":`, large, `"a"}`}, "", -1},
+		{"empty", nil, "", 0},
+	} {
+		src := pieces(slices.Clone(tt.pieces))
+		handed, reads, got := 0, 0, ""
+		r := &reader{Stream: &src, read: func(body []byte) {
+			reads++
+			got = string(body)
+			if handed != tt.before {
+				t.Errorf("%s: read after %d pieces, want %d", tt.name, handed, tt.before)
+			}
+		}}
+		var passed []string
+		for {
+			piece, err := r.Next()
+			if err != nil {
+				break
+			}
+			passed = append(passed, string(piece))
+			handed++
+		}
+		if got != tt.read || reads > 1 || reads == 0 && tt.before >= 0 || !slices.Equal(passed, tt.pieces) {
+			t.Errorf("%s: read %d times: %q; passed %q", tt.name, reads, got, passed)
+		}
+	}
 }
