@@ -3,6 +3,8 @@ package llmproxy
 import (
 	"math"
 	"math/bits"
+	"strconv"
+	"strings"
 )
 
 // Rate is a price in picodollars per token. One microdollar per million tokens is one
@@ -47,8 +49,16 @@ func (r Rate) Times(n int64) (USD, error) {
 
 // String returns the price in dollars per million tokens, in its shortest form: "0.075".
 func (r Rate) String() string {
-	whole, rest := USD(r/1_000_000), USD(r%1_000_000)
-	return (whole*1_000_000_000_000 + rest*1_000_000).String()
+	const million = 1_000_000
+	n, sign := uint64(r), ""
+	if r < 0 {
+		n, sign = -n, "-"
+	}
+	s := sign + strconv.FormatUint(n/million, 10)
+	if rest := n % million; rest > 0 {
+		s += "." + strings.TrimRight(strconv.FormatUint(million+rest, 10)[1:], "0")
+	}
+	return s
 }
 
 // Ratio is an exact factor, Num/Den: 11/10 is a surcharge of ten per cent. The zero value
