@@ -238,6 +238,14 @@ func (a *AutoRouter) Shutdown(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// Running returns how many exchanges have not been settled yet, and how many WebSockets are
+// open.
+func (a *AutoRouter) Running() (exchanges, webSockets int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.running), len(a.sessions)
+}
+
 func (a *AutoRouter) log() *slog.Logger {
 	if a.logger != nil {
 		return a.logger

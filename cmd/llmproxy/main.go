@@ -50,11 +50,16 @@ func (serve) Help() string {
 OPENAI_API_KEY makes provider openai, ANTHROPIC_API_KEY provider anthropic, and so on.
 
 The first SIGINT or SIGTERM stops accepting and lets running exchanges finish, for at most
-shutdown_timeout (30s). The second ends them at once.`
+shutdown_timeout (30s). The second ends them at once.
+
+SIGHUP, or a change of the configuration file, has the configuration read again. What is
+running goes on as it began; a file with faults is refused, and the one before stays.`
 }
 
 func (s *serve) Run(r *process) error {
-	return gateway.Run(r.ctx, r.stop, gateway.Source{File: r.config, Listen: s.Listen}, shortVersion(), r.stderr)
+	reload, done := hangups()
+	defer done()
+	return gateway.Run(r.ctx, gateway.Signals{Stop: r.stop, Reload: reload}, gateway.Source{File: r.config, Listen: s.Listen}, shortVersion(), r.stderr)
 }
 
 type demo struct {
@@ -298,5 +303,31 @@ func signals() (ctx context.Context, stop <-chan struct{}, done func()) {
 	return ctx, first, func() {
 		signal.Stop(received)
 		cancel()
+	}
+}
+
+// hangups returns a channel that receives after SIGHUP; several at once may be one. done
+// gives the signal back.
+func hangups() (reload <-chan struct{}, done func()) {
+	received, asked := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(received, syscall.SIGHUP)
+	ended := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-received:
+			case <-ended:
+				return
+			}
+			select {
+			case asked <- struct{}{}:
+			case <-ended:
+				return
+			}
+		}
+	}()
+	return asked, func() {
+		signal.Stop(received)
+		close(ended)
 	}
 }

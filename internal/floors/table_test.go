@@ -55,6 +55,7 @@ var outside = []struct{ folder, module string }{
 	{"adapter/internal/genaiattr", "go.opentelemetry.io/otel"},
 	{"internal/simulator", "github.com/coder/websocket"},
 	{"internal/gateway/...", "github.com/goccy/go-yaml"},
+	{"internal/gateway/...", "github.com/fsnotify/fsnotify"},
 	{"cmd/llmproxy", "github.com/alecthomas/kong"},
 }
 

@@ -34,8 +34,9 @@ type admin struct {
 }
 
 // newAdmin returns the pages of c over records. Its metrics have to be in the chain, and
-// its tail around the recorder.
-func newAdmin(c *Config, records dashboard.Records, prices *pricing.Refresher, version string, logger *slog.Logger) (*admin, error) {
+// its tail around the recorder. shown returns the configuration whose providers are shown,
+// and their prices.
+func newAdmin(c *Config, records dashboard.Records, shown func() (*Config, *pricing.Refresher), version string, logger *slog.Logger) (*admin, error) {
 	a := &admin{tail: &dashboard.Tail{}, metrics: &interceptors.Metrics{}}
 	var token string
 	var hosts []string
@@ -45,14 +46,17 @@ func newAdmin(c *Config, records dashboard.Records, prices *pricing.Refresher, v
 	for _, h := range c.Hosts {
 		hosts = append(hosts, string(h))
 	}
-	providers := c.shownProviders()
 	var err error
 	a.dashboard, err = dashboard.New(dashboard.Options{
-		Records:   records,
-		Live:      a.tail,
-		Providers: func() []dashboard.Provider { return providers },
+		Records: records,
+		Live:    a.tail,
+		Providers: func() []dashboard.Provider {
+			c, _ := shown()
+			return c.shownProviders()
+		},
 		Models: func() []dashboard.Model {
-			return dashboard.ModelsOf(prices.Book().Rows(), time.Now(), providers, func(p dashboard.Provider) string { return pricing.Family(p.Type) })
+			c, prices := shown()
+			return dashboard.ModelsOf(prices.Book().Rows(), time.Now(), c.shownProviders(), func(p dashboard.Provider) string { return pricing.Family(p.Type) })
 		},
 		Metrics:  prometheus.Handler(a.metrics),
 		NotReady: a.notReady,

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -175,13 +176,20 @@ func (c *Config) pools(built map[string]llmproxy.Provider) (*interceptors.Pools,
 
 // chain returns what wraps each exchange, the outermost first: what the gateway has by
 // itself, then what the configuration lists. A fallback goes to the next target, and within
-// one target calls are made again.
-func (c *Config) chain(pools *interceptors.Pools, own []llmproxy.Interceptor) (chain []llmproxy.Interceptor) {
-	inner := own
+// one target calls are made again. What counts against a quota is that of quotas, to which
+// new ones are added, so that a change of the configuration gives nobody more.
+func (c *Config) chain(pools *interceptors.Pools, quotas map[quotaOf]*interceptors.Limits, own []llmproxy.Interceptor) (chain []llmproxy.Interceptor) {
+	inner := slices.Clone(own)
+	seen := map[LimitsConfig]int{}
 	for _, ic := range c.Interceptors {
 		switch {
 		case ic.Limits != nil:
-			chain = append(chain, ic.Limits.interceptor())
+			of := quotaOf{*ic.Limits, seen[*ic.Limits]}
+			seen[*ic.Limits]++
+			if quotas[of] == nil {
+				quotas[of] = ic.Limits.interceptor()
+			}
+			chain = append(chain, quotas[of])
 		case ic.PromptCaching != nil:
 			inner = append(inner, ic.PromptCaching.interceptor(c))
 		case ic.HeaderBan != nil:
@@ -207,7 +215,14 @@ func header(fields map[string]string) http.Header {
 	return h
 }
 
-func (l *LimitsConfig) interceptor() llmproxy.Interceptor {
+// quotaOf names what counts against a quota: the entry of the configuration, and how many
+// like it stand before it.
+type quotaOf struct {
+	entry  LimitsConfig
+	before int
+}
+
+func (l *LimitsConfig) interceptor() *interceptors.Limits {
 	i := &interceptors.Limits{Quota: interceptors.Quota{Requests: int64(l.RPM), Tokens: int64(l.TPM), Concurrent: int(l.Concurrent)}}
 	switch name, tag := strings.CutPrefix(string(l.Per), "tag:"); {
 	case tag:

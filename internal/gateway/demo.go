@@ -14,6 +14,7 @@ import (
 
 	"github.com/llmproxy/llmproxy"
 	"github.com/llmproxy/llmproxy/ledger"
+	"github.com/llmproxy/llmproxy/pricing"
 )
 
 // Demo is the gateway before a provider that is not real: it shows what is routed and
@@ -63,7 +64,7 @@ func (d Demo) Run(ctx context.Context, stop <-chan struct{}) error {
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	pages, err := newAdmin(config, records.store, prices, d.Version, logger)
+	pages, err := newAdmin(config, records.store, func() (*Config, *pricing.Refresher) { return config, prices }, d.Version, logger)
 	if err != nil {
 		return errors.Join(err, l.Close(), al.Close())
 	}

@@ -8,28 +8,32 @@ package gateway
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/llmproxy/llmproxy"
-	"github.com/llmproxy/llmproxy/adapter/brotli"
-	"github.com/llmproxy/llmproxy/adapter/coderws"
-	"github.com/llmproxy/llmproxy/adapter/zstd"
 )
 
-// Gateway serves one configuration.
+// Gateway serves a configuration, and, once it is told to, another one: what began under
+// the one before goes on under it. It is an [http.Handler], safe for concurrent use.
 type Gateway struct {
-	router *llmproxy.AutoRouter
-	config *Config
-	parts  Parts
-	tls    *tls.Config // nil: in the clear
-	logger *slog.Logger
+	first     *Config // whose listener it has
+	logger    *slog.Logger
+	transport http.RoundTripper // of all generations, so that connections stay warm
+	draining  func()
+
+	current atomic.Pointer[generation]
+
+	mu          sync.Mutex               // guards the following
+	generations map[*generation]struct{} // the current one, and those in which something runs
+	down        bool                     // it is ending
 }
 
 // Parts is what a gateway works with besides its configuration. All of it may be left out.
@@ -44,49 +48,16 @@ type Parts struct {
 	Draining func()
 }
 
-// New returns a gateway that runs c with parts, and logs to logger. The error is that of a provider which c has and which cannot be made,
-// or of the files for TLS; a [Source] has checked that already.
+// New returns a gateway that runs c with parts, and logs to logger. The error is that of a
+// provider which c has and which cannot be made, or of the files for TLS; a [Source] has
+// checked that already.
 func New(c *Config, parts Parts, logger *slog.Logger) (*Gateway, error) {
-	opts := []llmproxy.Option{
-		llmproxy.WithRecorder(parts.Recorder),
-		llmproxy.WithBilling(parts.Billing),
-		llmproxy.WithLogger(logger),
-		llmproxy.WithLimits(c.limits()),
-		llmproxy.WithDisconnect(c.Disconnect.router()),
-		llmproxy.WithFallback(c.Fallback),
-		llmproxy.WithWebSocket(coderws.Upgrader{Compression: c.WebSocket.Compression}, coderws.Dialer{}),
-		llmproxy.WithWebSocketOrigins(c.WebSocket.origins()...),
-		llmproxy.WithDecoder(zstd.Coding, zstd.NewReader),
-		llmproxy.WithDecoder(brotli.Coding, brotli.NewReader),
+	g := &Gateway{
+		first: c, logger: logger, transport: llmproxy.NewTransport(), draining: parts.Draining,
+		generations: map[*generation]struct{}{},
 	}
-	built := map[string]llmproxy.Provider{}
-	for _, p := range c.Providers {
-		t, ok := findType(p.Type)
-		if !ok {
-			return nil, fmt.Errorf("provider %s: there is no type %s", p.Name, p.Type)
-		}
-		provider, err := t.build(p)
-		if err != nil {
-			return nil, err
-		}
-		opts = append(opts, llmproxy.WithProvider(provider))
-		built[p.Name] = provider
-	}
-	pools, err := c.pools(built)
-	if err != nil {
+	if err := g.Reload(c, parts); err != nil {
 		return nil, err
-	}
-	if pools != nil {
-		opts = append(opts, llmproxy.WithDetector(pools))
-	}
-	opts = append(opts, llmproxy.WithInterceptor(parts.Outer...), llmproxy.WithInterceptor(c.chain(pools, parts.Inner)...))
-	g := &Gateway{router: llmproxy.NewAutoRouter(opts...), config: c, parts: parts, logger: logger}
-	if c.TLS != (TLS{}) {
-		pair, err := c.TLS.load()
-		if err != nil {
-			return nil, err
-		}
-		g.tls = &tls.Config{Certificates: []tls.Certificate{pair}}
 	}
 	return g, nil
 }
@@ -167,44 +138,32 @@ func (g *Gateway) Serve(ctx context.Context, stop <-chan struct{}, l net.Listene
 	return nil
 }
 
-// handler is the router behind what keeps web pages out.
-func (g *Gateway) handler() http.Handler {
-	var h http.Handler = g.router
-	if g.parts.Door != nil {
-		h = g.parts.Door(h)
-	}
-	h = sameOrigin(h, g.config.Origins)
-	if g.config.Listen.Loopback() && g.config.Listen.Network != "unix" && !g.config.Insecure {
-		h = ownHost(h, g.config.Hosts)
-	}
-	return h
-}
-
 func (g *Gateway) server() *http.Server {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)            // over TLS
 	protocols.SetUnencryptedHTTP2(true) // some SDKs open with it
 	return &http.Server{
-		Handler:           g.handler(),
+		Handler:           g,
 		Protocols:         &protocols,
-		TLSConfig:         g.tls,
-		ReadHeaderTimeout: time.Duration(g.config.Limits.ReadHeaderTimeout),
+		TLSConfig:         g.tls(),
+		ReadHeaderTimeout: time.Duration(g.first.Limits.ReadHeaderTimeout),
 		// For what is written outside of exchanges; the router moves it as an answer goes on.
-		WriteTimeout: cmp.Or(time.Duration(g.config.Limits.ClientIdleTimeout), defaultClientIdle),
+		WriteTimeout: cmp.Or(time.Duration(g.first.Limits.ClientIdleTimeout), defaultClientIdle),
 		IdleTimeout:  idleTimeout,
 		// Above the router's own limit, which answers in the client's dialect.
-		MaxHeaderBytes: max(http.DefaultMaxHeaderBytes, 2*int(g.config.Limits.Header)),
+		MaxHeaderBytes: max(http.DefaultMaxHeaderBytes, 2*int(g.first.Limits.Header)),
 		ErrorLog:       slog.NewLogLogger(g.logger.Handler(), slog.LevelWarn),
 	}
 }
 
 // shutdown ends s in good order.
 func (g *Gateway) shutdown(ctx context.Context, s *http.Server) {
-	if g.parts.Draining != nil {
-		g.parts.Draining()
+	if g.draining != nil {
+		g.draining()
 	}
-	g.logger.Info("shutting down", "timeout", g.config.ShutdownTimeout.String())
+	timeout := g.current.Load().config.ShutdownTimeout
+	g.logger.Info("shutting down", "timeout", timeout.String())
 	closed := make(chan struct{})
 	closing, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
@@ -214,9 +173,9 @@ func (g *Gateway) shutdown(ctx context.Context, s *http.Server) {
 		_ = s.Shutdown(closing)
 	}()
 
-	bounded, cancel := context.WithTimeout(ctx, time.Duration(g.config.ShutdownTimeout))
+	bounded, cancel := context.WithTimeout(ctx, time.Duration(timeout))
 	defer cancel()
-	if err := g.router.Shutdown(bounded); err != nil {
+	if err := g.endGenerations(bounded); err != nil {
 		g.logger.Warn("running exchanges were cut short", "reason", err)
 	}
 	timer := time.NewTimer(closeTimeout)

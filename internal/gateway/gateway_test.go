@@ -58,6 +58,8 @@ func (w *watchedListener) Close() error {
 // A running is a gateway that serves before one provider.
 type running struct {
 	url      string
+	gateway  *Gateway
+	config   *Config
 	log      *buffer
 	client   *http.Client
 	stop     chan struct{}      // close it to shut down in good order
@@ -82,6 +84,7 @@ func start(t *testing.T, upstream http.Handler, change func(*Config)) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.gateway, r.config = g, c
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

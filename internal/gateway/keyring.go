@@ -31,16 +31,18 @@ func openKeys(ctx context.Context, u LedgerURL) (keyStore, error) {
 	return postgres.OpenKeys(ctx, string(u))
 }
 
-// keyring is what a gateway has to do with keys.
+// keyring is what a gateway has to do with keys. It outlives a change of the configuration:
+// what is held, owed and remembered is in it.
 type keyring struct {
-	store keyStore
-	ring  *keys.Ring
-	run   []func(context.Context) // in the background
+	store  keyStore
+	ring   *keys.Ring
+	owners *keys.Owners
+	budget *keys.Budget
+	limits *interceptors.Limits
 }
 
-// openKeyring reads the keys of c, whose ledger is b, and puts what watches over them into
-// p.
-func openKeyring(ctx context.Context, c *Config, b *books, p *Parts, logger *slog.Logger) (*keyring, error) {
+// openKeyring reads the keys of c, whose ledger is b; billing prices what they spend.
+func openKeyring(ctx context.Context, c *Config, b *books, billing *llmproxy.BillingCalculator, logger *slog.Logger) (*keyring, error) {
 	store, err := openKeys(ctx, c.Ledger.URL)
 	if err != nil {
 		return nil, fmt.Errorf("the keys: %w", err)
@@ -54,16 +56,26 @@ func openKeyring(ctx context.Context, c *Config, b *books, p *Parts, logger *slo
 	if several, ok := store.(keys.Holder); ok {
 		holder = several // nodes share the database, and so the budgets
 	}
-	owners := keys.NewOwners(store, keys.OwnersOptions{Logger: logger})
-	budget := &keys.Budget{
-		Keys: ring, Holder: holder, Billing: p.Billing, Background: records, Logger: logger,
-		AllowUnpriced: c.Pricing.Unpriced == unpricedAllow, AllowStoreDown: c.Ledger.OnStoreDown == storeDownAllow,
-	}
-	access := &keys.Access{Keys: ring, Owners: owners, Share: c.Auth.ShareTag, AllowUnknown: c.Auth.AllowUnknown}
-	p.Outer = append(p.Outer, keyLimits(ring), budget)
-	p.Inner = append(p.Inner, access)
-	p.Door = func(next http.Handler) http.Handler { return keys.Authenticate(ring, next) }
-	return &keyring{store: store, ring: ring, run: []func(context.Context){ring.Run, owners.Run, budget.Run}}, nil
+	return &keyring{
+		store: store, ring: ring, limits: keyLimits(ring),
+		owners: keys.NewOwners(store, keys.OwnersOptions{Logger: logger}),
+		budget: &keys.Budget{
+			Keys: ring, Holder: holder, Billing: billing, Background: records, Logger: logger,
+			AllowUnpriced: c.Pricing.Unpriced == unpricedAllow, AllowStoreDown: c.Ledger.OnStoreDown == storeDownAllow,
+		},
+	}, nil
+}
+
+// addTo puts into p what watches over the keys as c wants it.
+func (k *keyring) addTo(p *Parts, c *Config) {
+	p.Outer = append(p.Outer, k.limits, k.budget)
+	p.Inner = append(p.Inner, &keys.Access{Keys: k.ring, Owners: k.owners, Share: c.Auth.ShareTag, AllowUnknown: c.Auth.AllowUnknown})
+	p.Door = func(next http.Handler) http.Handler { return keys.Authenticate(k.ring, next) }
+}
+
+// background returns what runs as long as the gateway.
+func (k *keyring) background() []func(context.Context) {
+	return []func(context.Context){k.ring.Run, k.owners.Run, k.budget.Run}
 }
 
 // keyLimits holds keys to their requests and tokens a minute.

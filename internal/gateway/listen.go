@@ -116,7 +116,7 @@ func (u *unixListener) Close() error {
 
 // addressOf returns where clients find l, which g serves: a URL, or unix: and a path.
 func (g *Gateway) addressOf(l net.Listener) string {
-	if g.tls != nil && l.Addr().Network() != "unix" {
+	if g.first.TLS != (TLS{}) && l.Addr().Network() != "unix" {
 		return "https://" + l.Addr().String()
 	}
 	return addressOf(l)
