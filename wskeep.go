@@ -18,31 +18,34 @@ func (s *session) keep() {
 		defer timer.Stop()
 		old = timer.C
 	}
-	pinged := time.Now()
+	var pings <-chan time.Time
+	if s.limits.Ping > 0 {
+		ticker := time.NewTicker(s.limits.Ping)
+		defer ticker.Stop()
+		pings = ticker.C
+	}
 	for {
 		select {
 		case <-s.ctx.Done():
 			return
 		case c := <-s.last:
-			s.sayLast(c)
+			s.wg.Go(func() { s.sayLast(c) }) // a client may not take it
 		case <-old:
 			s.expire()
+		case <-pings:
+			s.ping()
 		case now := <-tick.C:
 			s.check(now)
-			if s.limits.Ping > 0 && now.Sub(pinged) >= s.limits.Ping {
-				pinged = now
-				s.ping()
-			}
 		}
 	}
 }
 
-// tick is how often keep looks: an eighth of the shortest time it has to keep, or every
-// ping.
+// tick is how often keep looks at what is late: an eighth of the shortest time it has to
+// keep.
 func (s *session) tick() time.Duration {
 	const most = 25 * time.Second
 	tick := most
-	for _, d := range [...]time.Duration{s.limits.Idle / 8, s.a.limits.StreamIdleTimeout / 8, s.a.limits.ClientIdleTimeout / 8, s.limits.Ping} {
+	for _, d := range [...]time.Duration{s.limits.Idle / 8, s.a.limits.StreamIdleTimeout / 8, s.a.limits.ClientIdleTimeout / 8} {
 		if d > 0 {
 			tick = min(tick, d)
 		}
