@@ -13,6 +13,9 @@ func (e *run) settleEarlier() {
 	if m.ID == "" || m.Outcome == OutcomeUnknown || m.Outcome == OutcomePending {
 		return
 	}
+	if !m.UsageReported && m.Outcome != OutcomeFailed {
+		return // a cancellation says nothing of usage: a later answer may
+	}
 	e.reply.shown = nil
 	r := describe(e.served())
 	r.Status, r.ResponseID, r.Outcome, r.FinishReason = e.reply.StatusCode, m.ID, m.Outcome, m.FinishReason
@@ -21,15 +24,12 @@ func (e *run) settleEarlier() {
 	if m.ErrorType != "" || m.ErrorCode != "" {
 		r.Error = &RecordError{Type: m.ErrorType, Code: m.ErrorCode}
 	}
-	switch {
-	case m.UsageReported:
+	if m.UsageReported {
 		r.Usage, r.Items, r.Inconsistent = m.Usage, m.Items, m.Inconsistent
 		r.UsageSource, r.CostState = UsageProvider, CostUnpriced
 		if m.CostReported {
 			r.Cost, r.CostKnown, r.CostState = m.ProviderCost, true, CostProvider
 		}
-	case m.Outcome != OutcomeFailed:
-		r.CostState = CostUnpriced // something was consumed, and nobody says what
 	}
 	defer e.contain("settling a background response panicked")
 	b := e.a.billing.Bill(&r)
@@ -37,7 +37,12 @@ func (e *run) settleEarlier() {
 	r.ListCost, r.ListCostKnown, r.PriceVersion = b.ListCost, b.ListCostKnown, b.PriceVersion
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.client), settleTimeout)
 	defer cancel()
-	if _, err := e.a.settler.Settle(ctx, r.Provider, m.ID, &r); err != nil {
+	settled, err := e.a.settler.Settle(ctx, r.Provider, m.ID, &r)
+	if err != nil {
 		e.a.log().Error("the record of a background response could not be completed", "id", e.x.ID, "error", err)
+	}
+	if settled && e.a.onBilling != nil {
+		r.Revision = 1
+		e.a.onBilling(&r, &b)
 	}
 }

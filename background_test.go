@@ -3,6 +3,11 @@ package llmproxy_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 
@@ -88,5 +93,50 @@ func TestCostHeaders(t *testing.T) {
 	a = r.post("/v1/chat/completions", `{"model":"unknown","messages":[{"role":"user","content":"one two three"}]}`)
 	if rec = r.record(); a.header["X-Gateway-Cost"] != nil || rec.CostState != llmproxy.CostUnpriced || rec.CostKnown {
 		t.Errorf("header %v, record %+v", a.header, rec)
+	}
+}
+
+// A cancellation that says nothing of usage leaves it to a later answer to say it.
+func TestBackgroundCancelled(t *testing.T) {
+	t.Parallel()
+	const response = `{"id":"resp_1","object":"response","model":"cheap-1","status":%q,"usage":%s}`
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/json")
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/cancel"):
+			fmt.Fprintf(w, response, "cancelled", "null")
+		case r.Method == http.MethodGet:
+			fmt.Fprintf(w, response, "cancelled", `{"input_tokens":1000,"output_tokens":500,"total_tokens":1500}`)
+		default:
+			fmt.Fprintf(w, response, "queued", "null")
+		}
+	}))
+	t.Cleanup(upstream.Close)
+	s := &settler{recorder: make(recorder, 64)}
+	told := 0
+	r := newRigOf(t, simulator.Options{}, openai_compatible.Config{Type: "openai", APIKey: providerKey, BaseURL: upstream.URL},
+		llmproxy.WithRecorder(s), llmproxy.WithBilling(loadBilling()),
+		llmproxy.WithBillingCallback(func(r *llmproxy.Record, b *llmproxy.BillingResult) {
+			if r.Revision == 1 && b.CostKnown {
+				told++
+			}
+		}))
+	r.records = s.recorder
+	r.post("/v1/responses", `{"model":"cheap-1","background":true,"input":"x"}`)
+	r.post("/v1/responses/resp_1/cancel", `{}`)
+	s.mu.Lock()
+	if len(s.settled) != 0 {
+		t.Errorf("settled with %+v", s.settled)
+	}
+	s.mu.Unlock()
+	r.do(r.request("GET", r.gateway+"/v1/responses/resp_1", nil))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.settled) != 1 || s.settled[0].Usage.PromptTokens != 1000 || s.settled[0].Outcome != llmproxy.OutcomeIncomplete || s.settled[0].CostState != llmproxy.CostExact {
+		t.Errorf("settled with %+v", s.settled)
+	}
+	if told != 1 {
+		t.Errorf("the callback was told %d times of the settlement", told)
 	}
 }

@@ -372,11 +372,13 @@ func reprice(billing *llmproxy.BillingCalculator, r *llmproxy.Record) (again llm
 	default:
 		again.Cost, again.CostKnown, again.CostState = 0, false, llmproxy.CostUnpriced
 	}
-	if r.CostState == llmproxy.CostProvider && billing.Markup != nil {
-		return again, false // what the provider stated is not known without the markup
-	}
 	b := billing.Bill(&again)
-	again.Cost, again.CostKnown, again.CostState = b.Cost, b.CostKnown, b.State
+	if r.CostState != llmproxy.CostProvider { // what the provider stated stays, with the markup of its day
+		again.Cost, again.CostKnown, again.CostState = b.Cost, b.CostKnown, b.State
+	}
+	if r.CostKnown && !again.CostKnown {
+		return again, false // today's configuration does not know the provider or the model any more
+	}
 	again.ListCost, again.ListCostKnown, again.PriceVersion = b.ListCost, b.ListCostKnown, b.PriceVersion
 	return again, again.Cost != r.Cost || again.CostKnown != r.CostKnown || again.CostState != r.CostState ||
 		again.ListCost != r.ListCost || again.ListCostKnown != r.ListCostKnown
