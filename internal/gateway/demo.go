@@ -69,7 +69,7 @@ func (d Demo) Run(ctx context.Context, stop <-chan struct{}) error {
 		return errors.Join(err, l.Close(), al.Close())
 	}
 	parts := Parts{
-		Recorder: pages.tail.Wrap(records), Billing: config.billing(prices),
+		Recorder: pages.tail.Wrap(records), Billing: config.billing(prices), Book: prices.Book,
 		Outer: []llmproxy.Interceptor{pages.metrics}, Draining: func() { pages.draining.Store(true) },
 	}
 	g, err := New(config, parts, logger)

@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/llmproxy/llmproxy"
+	"github.com/llmproxy/llmproxy/keys"
+	"github.com/llmproxy/llmproxy/pricing"
 )
 
 // Gateway serves a configuration, and, once it is told to, another one: what began under
@@ -42,6 +44,8 @@ type Parts struct {
 	Billing  *llmproxy.BillingCalculator // prices it
 	Outer    []llmproxy.Interceptor      // around those of the configuration
 	Inner    []llmproxy.Interceptor      // inside of them: each call of a provider passes
+	Keys     keys.Lookup                 // has the keys of callers
+	Book     func() *pricing.Book        // has the prices of models
 	// Door wraps the handler of the data listener.
 	Door func(http.Handler) http.Handler
 	// Draining is called when the gateway takes nothing new any more.

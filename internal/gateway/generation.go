@@ -127,10 +127,17 @@ func (g *Gateway) build(c *Config, parts Parts, before *generation) (*generation
 	for _, p := range c.Providers { // in their order
 		opts = append(opts, llmproxy.WithProvider(n.providers[p.Name]))
 	}
-	if n.pools != nil {
-		opts = append(opts, llmproxy.WithDetector(n.pools))
+	opts = append(opts, llmproxy.WithInterceptor(parts.Outer...))
+	switch {
+	case parts.Keys != nil || len(c.Providers) > 1 || n.pools != nil:
+		list := &models{
+			pools: n.pools, config: c, providers: n.providers, keys: parts.Keys,
+			billing: parts.Billing, book: parts.Book, unpriced: c.Pricing.Unpriced == unpricedAllow,
+		}
+		opts = append(opts, llmproxy.WithDetector(list), llmproxy.WithInterceptor(list))
+	default: // the only provider knows best
 	}
-	opts = append(opts, llmproxy.WithInterceptor(parts.Outer...), llmproxy.WithInterceptor(c.chain(n.pools, n.quotas, parts.Inner)...))
+	opts = append(opts, llmproxy.WithInterceptor(c.chain(n.pools, n.quotas, parts.Inner)...))
 	n.router = llmproxy.NewAutoRouter(opts...)
 	n.handler = g.door(n, parts)
 	if c.TLS != (TLS{}) {

@@ -68,6 +68,7 @@ func openKeyring(ctx context.Context, c *Config, b *books, billing *llmproxy.Bil
 
 // addTo puts into p what watches over the keys as c wants it.
 func (k *keyring) addTo(p *Parts, c *Config) {
+	p.Keys = k.ring
 	p.Outer = append(p.Outer, k.limits, k.budget)
 	p.Inner = append(p.Inner, &keys.Access{Keys: k.ring, Owners: k.owners, Share: c.Auth.ShareTag, AllowUnknown: c.Auth.AllowUnknown})
 	p.Door = func(next http.Handler) http.Handler { return keys.Authenticate(k.ring, next) }

@@ -160,7 +160,7 @@ func (m *machinery) openAdmin(version string) (err error) {
 
 // parts returns what a gateway works with under a.
 func (m *machinery) parts(a *active) Parts {
-	p := Parts{Recorder: m.recorder, Billing: a.billing}
+	p := Parts{Recorder: m.recorder, Billing: a.billing, Book: a.prices.Book}
 	if m.admin != nil {
 		p.Outer = append(p.Outer, m.admin.metrics)
 		p.Draining = func() { m.admin.draining.Store(true) }
