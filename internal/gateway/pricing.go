@@ -1,10 +1,13 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,10 +17,15 @@ import (
 
 // Pricing says what exchanges cost.
 type Pricing struct {
-	Source   PriceSource `yaml:"source" secret:"true"`
-	Refresh  Duration    `yaml:"refresh"`
-	Markup   Factor      `yaml:"markup"`
-	Unpriced Unpriced    `yaml:"unpriced"`
+	Source  PriceSource `yaml:"source" secret:"true"`
+	Refresh Duration    `yaml:"refresh"`
+	Markup  Factor      `yaml:"markup"`
+	// ModelMarkup and KeyMarkup have other factors, by pattern of the model that answered
+	// and by the id of a gateway key: the key's stands above the model's, that above the
+	// provider's, and that above Markup.
+	ModelMarkup map[string]Factor `yaml:"model_markup"`
+	KeyMarkup   map[string]Factor `yaml:"key_markup"`
+	Unpriced    Unpriced          `yaml:"unpriced"`
 }
 
 // PriceSource is where the prices of the providers come from, besides the operator's own.
@@ -112,26 +120,58 @@ func (c *Config) prices(logger *slog.Logger) (*pricing.Refresher, error) {
 // billing returns the calculator of c's exchanges.
 func (c *Config) billing(prices *pricing.Refresher) *llmproxy.BillingCalculator {
 	b := &llmproxy.BillingCalculator{Lookup: prices.Lookup}
-	markup := map[string]llmproxy.Ratio{}
-	general := llmproxy.Ratio(c.Pricing.Markup)
-	marked := general != (llmproxy.Ratio{})
+	m := markups{general: llmproxy.Ratio(c.Pricing.Markup), keys: c.Pricing.KeyMarkup, providers: map[string]llmproxy.Ratio{}}
+	for pattern, factor := range c.Pricing.ModelMarkup {
+		m.models = append(m.models, modelMarkup{strings.ToLower(pattern), llmproxy.Ratio(factor)})
+	}
+	// The longest pattern first: the most precise counts.
+	slices.SortFunc(m.models, func(a, b modelMarkup) int {
+		return cmp.Or(cmp.Compare(len(b.pattern), len(a.pattern)), cmp.Compare(a.pattern, b.pattern))
+	})
 	for _, p := range c.Providers {
 		if own := llmproxy.Ratio(p.Markup); own != (llmproxy.Ratio{}) {
-			markup[p.Name], marked = own, true
+			m.providers[p.Name] = own
 		}
 	}
-	if marked {
-		b.Markup = func(r *llmproxy.Record) llmproxy.Ratio {
-			if own, ok := markup[r.Provider]; ok {
-				return own
-			}
-			return general
-		}
+	if m.general != (llmproxy.Ratio{}) || len(m.providers)+len(m.models)+len(m.keys) > 0 {
+		b.Markup = m.of
 	}
 	return b
 }
 
-// Run fetches prices until ctx ends.
+// markups are the factors between what providers charge and what is charged on.
+type markups struct {
+	general   llmproxy.Ratio
+	providers map[string]llmproxy.Ratio
+	models    []modelMarkup
+	keys      map[string]Factor
+}
+
+type modelMarkup struct {
+	pattern string // in lower case; * stands for any characters
+	factor  llmproxy.Ratio
+}
+
+// of returns the factor for r.
+func (m *markups) of(r *llmproxy.Record) llmproxy.Ratio {
+	if factor, ok := m.keys[r.Key]; ok && r.Key != "" {
+		return llmproxy.Ratio(factor)
+	}
+	if len(m.models) > 0 {
+		model := strings.ToLower(r.Model)
+		for _, own := range m.models {
+			if ok, _ := path.Match(strings.ReplaceAll(own.pattern, "/", "\x00"), strings.ReplaceAll(model, "/", "\x00")); ok {
+				return own.factor
+			}
+		}
+	}
+	if own, ok := m.providers[r.Provider]; ok {
+		return own
+	}
+	return m.general
+}
+
+// runPrices fetches prices until ctx ends.
 func runPrices(ctx context.Context, prices *pricing.Refresher, logger *slog.Logger) {
 	if err := prices.Run(ctx); err != nil && ctx.Err() == nil {
 		logger.Error("prices are not refreshed any more", "error", err)
