@@ -34,6 +34,7 @@ type commands struct {
 	Serve   serve       `cmd:"" help:"Run the gateway."`
 	Demo    demo        `cmd:"" help:"Run the gateway with simulated providers: no key, no network."`
 	Check   check       `cmd:"" help:"Check the configuration and list every fault."`
+	Doctor  doctor      `cmd:"" help:"Check each provider: reachability, credentials, clock."`
 	Usage   usage       `cmd:"" help:"Show what was spent, from the ledger."`
 	Keys    gatewayKeys `cmd:"" help:"Make, list and revoke gateway keys."`
 	Prices  prices      `cmd:"" help:"Show what would be charged."`
@@ -100,6 +101,20 @@ instead, and exits with status 1 if there is any.`
 }
 
 func (check) Run(r *process) error { return gateway.Check(gateway.Source{File: r.config}, r.stdout) }
+
+type doctor struct {
+	Timeout time.Duration `help:"For each provider." default:"10s" placeholder:"T"`
+}
+
+// Help is shown by llmproxy doctor --help.
+func (doctor) Help() string {
+	return `Calls each configured provider once, in a way that costs nothing, and says what to do about
+what is wrong. Exits with status 1 if anything is.`
+}
+
+func (d *doctor) Run(r *process) error {
+	return gateway.Doctor{Source: gateway.Source{File: r.config}, Timeout: d.Timeout, Stdout: r.stdout}.Run(r.ctx)
+}
 
 type usage struct {
 	Table   usageTable   `cmd:"" default:"withargs" help:"Spend by model, provider, key, day or tag."`
