@@ -175,7 +175,7 @@ func (re *recovery) take(at position, e entry) {
 		}
 	case kindSettlement:
 		if undrained {
-			re.j.background.settled[keyOf(&r)] = ""
+			re.j.background.settle(keyOf(&r))
 		}
 	}
 }

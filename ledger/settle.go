@@ -3,7 +3,7 @@ package ledger
 import (
 	"bytes"
 	"context"
-	"fmt"
+	"errors"
 	"time"
 
 	"github.com/llmproxy/llmproxy"
@@ -17,20 +17,17 @@ func keyOf(r *llmproxy.Record) backgroundKey { return backgroundKey{r.Provider, 
 // background is what the journal knows of background responses and the store does not. The
 // journal's mu guards it.
 type background struct {
-	pending  map[backgroundKey]*llmproxy.Record // the records of their creation
-	settled  map[backgroundKey]string           // the id; "" where it is not known yet
-	settling map[backgroundKey]chan struct{}    // closed when whoever is at it has finished
+	pending map[backgroundKey]*llmproxy.Record // the records of their creation
+	settled map[backgroundKey]struct{}         // what settles them is written down already
 }
 
-// mostPending bounds the creations that are kept in memory. Those beyond it can be settled
-// once the store has them.
-const mostPending = 10_000
+// mostPending and mostSettled bound what is kept in memory. Creations beyond the one are
+// settled once the store has them; beyond the other, what settles a response may be written
+// down twice, and counts once.
+const mostPending, mostSettled = 10_000, 10_000
 
 func newBackground() background {
-	return background{
-		pending: map[backgroundKey]*llmproxy.Record{}, settled: map[backgroundKey]string{},
-		settling: map[backgroundKey]chan struct{}{},
-	}
+	return background{pending: map[backgroundKey]*llmproxy.Record{}, settled: map[backgroundKey]struct{}{}}
 }
 
 // mayBeBackground reports whether a record, as it was encoded, may concern note.
@@ -43,10 +40,17 @@ func (b *background) note(r *llmproxy.Record) {
 	switch key := keyOf(r); {
 	case r.ResponseID == "":
 	case r.Revision > 0:
-		delete(b.pending, key)
-		b.settled[key] = r.ID
+		b.settle(key)
 	case isPending(r) && len(b.pending) < mostPending:
 		b.pending[key] = clone(r)
+	}
+}
+
+// settle notes that what settles the response of key has been written and not drained.
+func (b *background) settle(key backgroundKey) {
+	delete(b.pending, key)
+	if len(b.settled) < mostSettled {
+		b.settled[key] = struct{}{}
 	}
 }
 
@@ -64,62 +68,64 @@ func (b *background) drained(r *llmproxy.Record) {
 // exchange that shows what the response has used: one that retrieves, streams or cancels
 // it. The pending record's next revision has its identity (what was asked, when, by whom,
 // under which tags) and r's usage, cost and outcome. settled says that this call has done
-// it: the response was pending, and of all that show its usage r came first.
+// it: the response was pending here, and of all that show its usage r came first.
 //
-// Where the store cannot be asked whether the response is pending, r is kept and settles it
-// later, as far as it still has to be; settled is false then.
+// Where the store may have the pending record, it is not asked while the caller waits: r is
+// written down, and settles the response when all before it is in the store, as far as it
+// still has to be. settled is false then, and the error nil.
+//
+// What has been written and is not durable when ctx ends is no error.
 func (j *Journal) Settle(ctx context.Context, provider, responseID string, r *llmproxy.Record) (settled bool, err error) {
 	if responseID == "" || isPending(r) {
 		return false, nil
 	}
 	key := backgroundKey{provider, responseID}
-	create, known, err := j.claim(ctx, key)
-	if err != nil || known {
-		return false, err
-	}
-	defer j.unclaim(key)
+	j.mu.Lock()
+	create := j.background.pending[key]
+	j.mu.Unlock()
 	if create == nil {
-		found, ok, serr := j.store.Pending(ctx, provider, responseID)
-		switch {
-		case serr != nil:
-			return false, j.settleLater(ctx, key, r)
-		case !ok:
-			return false, nil
-		}
-		create = &found
+		return false, j.settleLater(ctx, key, r)
 	}
-	err = j.Record(ctx, settle(create, r))
-	return err == nil, err
+	return j.settleNow(ctx, key, create, r)
 }
 
-// claim makes its caller the only one who settles the response of key, and returns the
-// record of its creation, if it is here. known says that it has been settled.
-func (j *Journal) claim(ctx context.Context, key backgroundKey) (create *llmproxy.Record, known bool, err error) {
-	for {
-		j.mu.Lock()
-		_, known = j.background.settled[key]
-		wait := j.background.settling[key]
-		if !known && wait == nil {
-			j.background.settling[key] = make(chan struct{})
-			create = j.background.pending[key]
-		}
+// settleNow writes the revision of create that r leads to, unless somebody else has or the
+// store has got create meanwhile.
+func (j *Journal) settleNow(ctx context.Context, key backgroundKey, create, r *llmproxy.Record) (settled bool, err error) {
+	pooled, revision := encode(kindRecord, settle(create, r))
+	defer buffers.Put(pooled)
+	j.mu.Lock()
+	if j.background.pending[key] != create {
 		j.mu.Unlock()
-		if known || wait == nil {
-			return create, known, nil
-		}
-		select {
-		case <-wait:
-		case <-ctx.Done():
-			return nil, false, fmt.Errorf("ledger: settle: %w", context.Cause(ctx))
-		}
+		return false, j.settleLater(ctx, key, r)
 	}
-}
-
-func (j *Journal) unclaim(key backgroundKey) {
+	seq, err := j.end(revision, *pooled)
+	j.mu.Unlock()
+	if err == nil {
+		err = j.awaitWhile(ctx, seq)
+	}
+	if err == nil || errors.Is(err, errJournalClosed) {
+		return err == nil, err
+	}
+	if serr := j.store.Append(ctx, []llmproxy.Record{*revision}); serr != nil {
+		return false, errors.Join(err, serr)
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	close(j.background.settling[key])
-	delete(j.background.settling, key)
+	delete(j.background.pending, key)
+	return true, nil
+}
+
+// awaitWhile waits as long as the durability asks for, and not beyond the end of ctx.
+func (j *Journal) awaitWhile(ctx context.Context, seq uint64) error {
+	if j.o.Durability != DurabilityFsync {
+		return nil
+	}
+	err := j.await(ctx, seq)
+	if ctx.Err() != nil && !errors.Is(err, ErrNotDurable) {
+		return nil
+	}
+	return err
 }
 
 // settle returns the revision of create that shown leads to.
@@ -142,35 +148,44 @@ func settle(create, shown *llmproxy.Record) *llmproxy.Record {
 	return r
 }
 
-// settleLater writes down that r settles the response of key, if it is pending.
+// settleLater writes down that r settles the response of key, if it is pending and nothing
+// that settles it has been written yet.
 func (j *Journal) settleLater(ctx context.Context, key backgroundKey, r *llmproxy.Record) error {
 	shown := *r
 	shown.Provider, shown.ResponseID = key.provider, key.responseID
 	pooled, _ := encode(kindSettlement, &shown)
 	defer buffers.Put(pooled)
-	b := *pooled
 	j.mu.Lock()
-	err := errJournalClosed
-	if !j.closed {
-		err = j.makeRoom(int64(len(b)))
-	}
-	if err == nil {
-		_, err = j.write(b)
-	}
-	seq := j.written
-	if err == nil {
-		j.background.settled[key] = ""
-		j.wake(j.news)
-	}
+	seq, err := j.writeSettlement(key, *pooled)
 	j.mu.Unlock()
-	if err != nil || j.o.Durability != DurabilityFsync {
+	if err != nil {
 		return err
 	}
-	return j.await(ctx, seq)
+	return j.awaitWhile(ctx, seq)
 }
 
-// settleLate settles a response with what was written down when the store was down. All
-// that was written before it is in the store.
+// writeSettlement writes b, a settlement of key. seq is what [Journal.await] waits for, also
+// where the settlement was written before. j.mu is held.
+func (j *Journal) writeSettlement(key backgroundKey, b []byte) (seq uint64, err error) {
+	if j.closed {
+		return 0, errJournalClosed
+	}
+	if _, known := j.background.settled[key]; known {
+		return j.written, nil
+	}
+	if err := j.makeRoom(int64(len(b))); err != nil {
+		return 0, err
+	}
+	if _, err := j.write(b); err != nil {
+		return 0, err
+	}
+	j.background.settle(key)
+	j.wake(j.news)
+	return j.written, nil
+}
+
+// settleLate settles a response with what was written down for it. All that was written
+// before it is in the store.
 func (d *drainer) settleLate(ctx context.Context, shown *llmproxy.Record) error {
 	pctx, cancel := context.WithTimeout(ctx, appendTimeout)
 	defer cancel()
@@ -238,17 +253,16 @@ func (j *Journal) sweep(ctx context.Context, t time.Time) error {
 	}
 }
 
-// giveUp revises one pending record.
+// giveUp revises one pending record, unless what settles it is on its way.
 func (j *Journal) giveUp(ctx context.Context, r *llmproxy.Record) error {
-	key := keyOf(r)
-	if r.ResponseID == "" {
-		key.responseID = "\x00" + r.ID // nobody can settle it; a key of its own
+	if r.ResponseID != "" { // else nobody can settle it
+		j.mu.Lock()
+		_, settled := j.background.settled[keyOf(r)]
+		j.mu.Unlock()
+		if settled {
+			return nil
+		}
 	}
-	_, known, err := j.claim(ctx, key)
-	if err != nil || known {
-		return err
-	}
-	defer j.unclaim(key)
 	r.Revision++
 	r.CostState = llmproxy.CostEstimated
 	return j.Record(ctx, r)

@@ -59,11 +59,7 @@ func TestView(t *testing.T) {
 	s.set(errDown)
 	begin(t, j, "running") // is no record yet
 	keep(t, j, at("b", 2), at("d", 4), at("f", 6))
-	s.set(nil)
-	if ok, err := j.Settle(t.Context(), "openai", "resp_c", record("z")); !ok || err != nil {
-		t.Fatal(ok, err)
-	}
-	s.set(errDown)
+	keep(t, j, settle(pending, record("z")))
 	keep(t, j, at("e", 5)) // both have it
 	dearer := at("e", 5)
 	dearer.Cost = 5
