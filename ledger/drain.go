@@ -31,11 +31,17 @@ const (
 // drain moves records into the store until ctx ends.
 func (j *Journal) drain(ctx context.Context) {
 	d := drainer{Journal: j, at: j.drained, buf: make([]byte, batchBytes)}
+	again := time.NewTicker(refusedEvery)
+	defer again.Stop()
 	for {
 		select {
 		case <-j.news:
 			j.pause(ctx, linger)
 		case <-j.hurry:
+		case <-again.C:
+			if err := d.retryRefused(ctx); err != nil && ctx.Err() == nil {
+				j.o.Logger.Warn("records that the ledger's store has refused could not be tried again", "error", err)
+			}
 		case <-ctx.Done():
 			return
 		}
@@ -198,13 +204,27 @@ func (j *Journal) segmentFrom(p position) (*segment, int64) {
 	return nil, 0
 }
 
-// append moves the batch into the store.
+// append moves the batch into the store, but for the records that it refuses.
 func (d *drainer) append(ctx context.Context) error {
-	err := d.put(ctx, d.batch.records)
-	if err != nil && ctx.Err() == nil && d.failures >= 2 {
-		err = d.sift(ctx, err)
+	return d.appendPart(ctx, d.batch.records, d.batch.raw)
+}
+
+// appendPart puts records, whose entries are raw, into the store. Those that it refuses are
+// found by halves and set aside: they must not keep all that come after them from it. Any
+// other error says nothing of the records, and is returned.
+func (d *drainer) appendPart(ctx context.Context, records []llmproxy.Record, raw [][]byte) error {
+	err := d.put(ctx, records)
+	switch half := len(records) / 2; {
+	case !errors.Is(err, ErrRefused):
+		return err
+	case half == 0:
+		return d.setAside(raw[0], err)
+	default:
+		if err := d.appendPart(ctx, records[:half], raw[:half]); err != nil {
+			return err
+		}
+		return d.appendPart(ctx, records[half:], raw[half:])
 	}
-	return err
 }
 
 func (d *drainer) put(ctx context.Context, records []llmproxy.Record) error {
@@ -225,45 +245,6 @@ func (d *drainer) failed(ctx context.Context, err error, message string) error {
 	defer d.mu.Unlock()
 	d.storeErr = err
 	return err
-}
-
-// sift puts the records of a batch that fails into the store one by one. Those that it does
-// not take, although it takes others, are set aside: they must not keep all that come after
-// them from it. It returns fault where the store takes none.
-func (d *drainer) sift(ctx context.Context, fault error) error {
-	if errors.Is(fault, context.DeadlineExceeded) {
-		return fault
-	}
-	const probes = 8
-	n := len(d.batch.records)
-	good := -1
-	for i := range min(n, probes) {
-		if at := i * n / min(n, probes); d.put(ctx, d.batch.records[at:at+1]) == nil {
-			good = at
-			break
-		}
-	}
-	if good < 0 {
-		return fault
-	}
-	bad := map[int]error{}
-	for i := range n {
-		// Once more, so that one lost connection does not look like a refusal.
-		if d.put(ctx, d.batch.records[i:i+1]) != nil {
-			if err := d.put(ctx, d.batch.records[i:i+1]); err != nil {
-				bad[i] = err
-			}
-		}
-	}
-	if err := d.put(ctx, d.batch.records[good:good+1]); err != nil {
-		return err // it has gone down meanwhile
-	}
-	for i, err := range bad {
-		if err := d.setAside(d.batch.raw[i], err); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // advance notes that the store has the batch.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,8 +39,7 @@ func TestStoreDown(t *testing.T) {
 		var tries []time.Duration
 		calls, _ := s.appends()
 		for i, at := range calls {
-			// The third failure and those after it have the records tried one by one, too.
-			if i == 0 || at != calls[i-1] {
+			if i == 0 || at != calls[i-1] { // else it is b's turn
 				tries = append(tries, at.Sub(start))
 			}
 		}
@@ -162,6 +162,89 @@ func TestDownIsNotRefused(t *testing.T) {
 		if n := len(s.all(t)); n != 600 {
 			t.Errorf("%d records", n)
 		}
+	})
+}
+
+// A disk that gets full in the midst of a batch is no fault of the records, although what the
+// store has already it takes again.
+func TestFullIsNotRefused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const all = 600
+		s := &fullStore{Memory: NewMemory()}
+		s.room.Store(7)
+		j := started(t, newDisk(), s, Options{})
+		for i := range all {
+			finish(t, j, fmt.Sprint(i))
+		}
+		pass(10 * time.Minute)
+		if st := j.Stats(); st.Refused != 0 || !errors.Is(st.StoreErr, syscall.ENOSPC) {
+			t.Errorf("%+v", st)
+		}
+		s.room.Store(all)
+		j.shut(t)
+		if got, err := s.Sums(t.Context(), Filter{}, ByNothing); err != nil || len(got) != 1 || got[0].Exchanges != all {
+			t.Errorf("got %+v, %v", got, err)
+		}
+	})
+}
+
+// fullStore has room for so many records more. An append that is too large for it keeps
+// what fits: it is repeated, and then has less that is new.
+type fullStore struct {
+	*Memory
+	room atomic.Int64
+}
+
+func (s *fullStore) Append(ctx context.Context, records []llmproxy.Record) error {
+	for i := range records {
+		if s.has(ctx, records[i].ID) {
+			continue
+		}
+		if s.room.Add(-1) < 0 {
+			s.room.Store(0)
+			return syscall.ENOSPC
+		}
+		if err := s.Memory.Append(ctx, records[i:i+1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *fullStore) has(ctx context.Context, id string) (found bool) {
+	_ = s.Records(ctx, Filter{ID: id}, func(*llmproxy.Record) error { found = true; return nil })
+	return found
+}
+
+// Records that were refused are tried again after a while, without a restart, and nobody is
+// told twice that they are refused.
+func TestRefusedAreTriedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var l log
+		var accepts atomic.Bool
+		d := newDisk()
+		s := &testStore{refuses: func(r *llmproxy.Record) bool { return strings.HasPrefix(r.ID, "bad") && !accepts.Load() }}
+		j := started(t, d, s, Options{Logger: l.logger()})
+		finish(t, j, "bad1", "a", "b", "bad2", "c")
+		pass(time.Second)
+		size := j.Stats().Bytes
+		pass(2*refusedEvery + time.Second)
+		sameIDs(t, "while they are refused", s.ids(t), "a.0", "b.0", "c.0")
+		if st := j.Stats(); st.Refused != 2 || st.Bytes != size || st.Behind {
+			t.Errorf("%+v, want 2 refused in %d bytes", st, size)
+		}
+		if n := strings.Count(l.String(), "refuses a record"); n != 2 {
+			t.Errorf("%d lines about them: %s", n, &l)
+		}
+		accepts.Store(true)
+		pass(refusedEvery)
+		sameIDs(t, "in the end", s.ids(t), "a.0", "b.0", "bad1.0", "bad2.0", "c.0")
+		if st := j.Stats(); st.Refused != 0 {
+			t.Errorf("%+v", st)
+		}
+		j.shut(t)
 	})
 }
 

@@ -109,8 +109,9 @@ type Journal struct {
 	running                 sync.WaitGroup
 	ended                   chan struct{} // closed when the goroutines have ended
 	checkpoint              *checkpoint   // the drain's
-	refusals                file          // likewise, nil until there are some
+	refusals                file          // likewise, nil where there are none
 	refusalsEnd             int64
+	mostRefused             int // of refused, so far
 }
 
 var _ llmproxy.Settler = (*Journal)(nil)

@@ -59,7 +59,7 @@ func (s *testStore) fault(records []llmproxy.Record) error {
 	}
 	for i := range records {
 		if s.refuses != nil && s.refuses(&records[i]) {
-			return errors.New("a value that the store cannot hold")
+			return fmt.Errorf("test: %w", ErrRefused)
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/llmproxy/llmproxy"
@@ -14,6 +15,9 @@ type Store interface {
 	// Append keeps records, all of them or, with an error, none. A record whose ID is
 	// there already is skipped, unless its Revision is higher: then it takes the other's
 	// place. The store keeps nothing that a record points to.
+	//
+	// The error is [ErrRefused] where it is about a record's own values, and trying again
+	// is of no use. Any other error is about the store: it is down, or full.
 	Append(ctx context.Context, records []llmproxy.Record) error
 
 	// Records calls yield with the records that f selects, the oldest first (by Time, then
@@ -45,6 +49,10 @@ type Store interface {
 	// Close ends the store once its calls have returned.
 	Close() error
 }
+
+// ErrRefused means that the store cannot keep a record for what is in it. The journal puts
+// such a record aside, so that it does not keep others from the store.
+var ErrRefused = errors.New("ledger: the store cannot keep a value of a record")
 
 // Filter selects records. A zero field selects all.
 type Filter struct {

@@ -68,6 +68,31 @@ func sqlState(err error) string {
 	return ""
 }
 
+// A record that the schema does not allow is refused, and says so; what is
+// wrong with the database is not the record's fault.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	url := newDatabase(t, "template0")
+	s, conn := open(t, url), connect(t, url)
+	defer s.Close()
+	long := record(1)
+	long.Key = "key_1"
+	execute(t, conn, "ALTER TABLE usage_records ALTER key TYPE varchar(4), ADD CHECK (id <> '2')")
+	for what, r := range map[string]llmproxy.Record{"22001": long, "23514": record(2)} {
+		err := s.Append(t.Context(), []llmproxy.Record{record(0), r})
+		if !errors.Is(err, ledger.ErrRefused) || sqlState(err) != what {
+			t.Errorf("want refused for %s, got %v", what, err)
+		}
+	}
+	if n := count(t, s); n != 0 {
+		t.Errorf("%d records, want none: half a batch was kept", n)
+	}
+	execute(t, conn, "ALTER TABLE usage_records RENAME TO elsewhere")
+	if err := s.Append(t.Context(), []llmproxy.Record{record(4)}); err == nil || errors.Is(err, ledger.ErrRefused) {
+		t.Errorf("without the table: %v", err)
+	}
+}
+
 // Several nodes may start at once on an empty database.
 func TestOpenAtOnce(t *testing.T) {
 	t.Parallel()

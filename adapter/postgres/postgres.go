@@ -110,7 +110,7 @@ func open(ctx context.Context, url string) (*Store, error) {
 		Lock:    " FOR UPDATE",
 		Insert:  inserter(pool),
 		Update:  update,
-		Fault:   func(err error) error { return err },
+		Fault:   fault,
 		Timeout: timeout,
 	}), pool}, nil
 }

@@ -9,6 +9,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/llmproxy/llmproxy/adapter/internal/ledgersql"
+	"github.com/llmproxy/llmproxy/ledger"
 )
 
 // What may be wrong with a ledger's file. The errors of [Open] and of a Store's methods
@@ -49,4 +50,15 @@ func sentinel(code int) error {
 		return ErrReadOnly
 	}
 	return nil
+}
+
+// refusal says, of an error that a row was not inserted with, whether that is the row's.
+func refusal(err error) error {
+	if failed, ok := errors.AsType[*sqlite.Error](err); ok {
+		switch failed.Code() & 0xff {
+		case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG:
+			return fmt.Errorf("%w (%w)", ledger.ErrRefused, err)
+		}
+	}
+	return err
 }

@@ -94,6 +94,23 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// A record that the schema does not allow is refused, and says so; a full disk (above) is
+// not the record's fault.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	f, s := opened(t, path)
+	exec(t, f.writes, "CREATE TRIGGER strict BEFORE INSERT ON usage_records WHEN NEW.id = 'bad' BEGIN SELECT RAISE(ABORT, 'no'); END")
+	check(t, s.Append(t.Context(), []llmproxy.Record{record("a", 1), record("bad", 1)}), ledger.ErrRefused, path)
+	if n := count(t, s); n != 0 {
+		t.Errorf("%d records, want none: half a batch was kept", n)
+	}
+	exec(t, f.writes, "PRAGMA max_page_count = 40")
+	if err := s.Append(t.Context(), []llmproxy.Record{record("large", 1<<20)}); !errors.Is(err, ErrFull) || errors.Is(err, ledger.ErrRefused) {
+		t.Errorf("a full disk: %v", err)
+	}
+}
+
 func TestLocked(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ledger.db")

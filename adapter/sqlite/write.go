@@ -32,7 +32,7 @@ func (f *file) insert(ctx context.Context, rows []ledgersql.Row) (err error) {
 		}
 		args = values(args[:0], &rows[i])
 		if _, err := insert.ExecContext(background, args...); err != nil {
-			return err
+			return refusal(err)
 		}
 	}
 	return tx.Commit()
