@@ -17,9 +17,10 @@ type Config struct {
 	TLS             TLS                 `yaml:"tls"`
 	Admin           *Admin              `yaml:"admin"`
 	Auth            Auth                `yaml:"auth"`
-	Insecure        bool                `yaml:"insecure"` // no gateway keys although others can reach the listener
-	Hosts           []Host              `yaml:"hosts"`    // names of this machine besides localhost, for a loopback listener
-	Origins         []Origin            `yaml:"origins"`  // of web pages that may call the gateway besides its own
+	Insecure        bool                `yaml:"insecure"`        // no gateway keys although others can reach the listener
+	Hosts           []Host              `yaml:"hosts"`           // names of this machine besides localhost, for a loopback listener
+	Origins         []Origin            `yaml:"origins"`         // of web pages that may call the gateway besides its own
+	TrustedProxies  []Proxy             `yaml:"trusted_proxies"` // whose X-Forwarded-For counts
 	Providers       []ProviderConfig    `yaml:"providers"`
 	Fallback        string              `yaml:"fallback"`
 	Models          []ModelConfig       `yaml:"models"`

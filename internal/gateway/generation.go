@@ -137,7 +137,11 @@ func (g *Gateway) build(c *Config, parts Parts, before *generation) (*generation
 		opts = append(opts, llmproxy.WithDetector(list), llmproxy.WithInterceptor(list))
 	default: // the only provider knows best
 	}
-	opts = append(opts, llmproxy.WithInterceptor(c.chain(n.pools, n.quotas, parts.Inner)...))
+	inner := parts.Inner
+	if len(c.Origins) > 0 {
+		inner = append(slices.Clone(inner), ownCORS{})
+	}
+	opts = append(opts, llmproxy.WithInterceptor(c.chain(n.pools, n.quotas, inner)...))
 	n.router = llmproxy.NewAutoRouter(opts...)
 	n.handler = g.door(n, parts)
 	if c.TLS != (TLS{}) {
@@ -170,9 +174,9 @@ func (n *generation) buildProviders(c *Config) (err error) {
 func (g *Gateway) door(n *generation, parts Parts) http.Handler {
 	var h http.Handler = n.router
 	if parts.Door != nil {
-		h = parts.Door(h)
+		h = refusals(parts.Door, h, n.config.TrustedProxies, g.logger)
 	}
-	h = sameOrigin(h, n.config.Origins)
+	h = crossOrigin(sameOrigin(h, n.config.Origins), n.config.Origins)
 	if g.first.Listen.Loopback() && g.first.Listen.Network != "unix" && !n.config.Insecure {
 		h = ownHost(h, n.config.Hosts)
 	}
