@@ -1,11 +1,9 @@
 package ledger
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -165,50 +163,4 @@ func (j *Journal) rewrite(s *segment) error {
 	}
 	j.wake(j.news)
 	return err
-}
-
-// keepRoom allocates the next segment before it is needed, off the path of exchanges.
-func (j *Journal) keepRoom(ctx context.Context) {
-	for {
-		select {
-		case <-j.low:
-		case <-ctx.Done():
-			return
-		}
-		j.mu.Lock()
-		number, size := j.lastNumber+1, j.o.SegmentBytes
-		wanted := len(j.spare) == 0 && !j.closed && j.total+size <= j.o.MaxBytes
-		if wanted {
-			j.lastNumber = number
-			j.total += size
-		}
-		j.mu.Unlock()
-		if !wanted {
-			continue
-		}
-		s, err := j.newSegment(number, size)
-		j.mu.Lock()
-		j.total -= size
-		if err != nil {
-			j.noRoomUntil = time.Now().Add(noRoomPause)
-		} else {
-			j.addSpare(s)
-		}
-		j.mu.Unlock()
-		if err != nil {
-			j.o.Logger.Warn("the ledger's journal gets no further room", "error", err)
-		}
-	}
-}
-
-// addSpare puts s among the spare segments, in order. j.mu is held.
-func (j *Journal) addSpare(s *segment) {
-	if s.number < j.active.number {
-		_ = s.file.Close() // its turn is over
-		_ = j.files.remove(segmentName(s.number))
-		return
-	}
-	at, _ := slices.BinarySearchFunc(j.spare, s, func(a, b *segment) int { return cmp.Compare(a.number, b.number) })
-	j.spare = slices.Insert(j.spare, at, s)
-	j.total += s.size
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -100,6 +101,126 @@ func TestFullDisk(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Ready says what Begin would: full at the bound, full on a disk that somebody else has
+// filled up, and ready again as soon as there is room, without an exchange that tries.
+func TestReady(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d, s := newDisk(), &testStore{down: errDown}
+		j := started(t, d, s, Options{MaxBytes: 4 * smallestSegment})
+		ready(t, j, nil)
+		_, running := fill(t, j, ErrFull)
+		ready(t, j, ErrFull)
+		finish(t, j, running...)
+		ready(t, j, nil) // they took less than was set aside for them
+		begin(t, j, "next")
+		finish(t, j, "next")
+		s.set(nil)
+		j.shut(t)
+		if err := j.Ready(); !errors.Is(err, errJournalClosed) {
+			t.Errorf("closed: %v", err)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		d, s := newDisk(), &testStore{down: errDown}
+		d.capacity = 3 << 20
+		j := started(t, d, s, Options{SegmentBytes: mib})
+		_, running := fill(t, j, syscall.ENOSPC)
+		ready(t, j, syscall.ENOSPC)
+		pass(2 * noRoomPause)
+		ready(t, j, syscall.ENOSPC)
+		synctest.Wait()
+		ready(t, j, ErrFull)
+		d.mu.Lock()
+		d.capacity = 0
+		d.mu.Unlock()
+		pass(2 * noRoomPause)
+		ready(t, j, ErrFull) // nobody has looked yet
+		synctest.Wait()
+		ready(t, j, nil)
+		begin(t, j, "next")
+		finish(t, j, append(running, "next")...)
+		s.set(nil)
+		j.shut(t)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		d := newDisk()
+		j := started(t, d, &testStore{}, Options{Durability: DurabilityFsync})
+		synctest.Wait()
+		d.mu.Lock()
+		d.syncing = func(string) error { return syscall.EIO }
+		d.mu.Unlock()
+		if err := j.Begin(t.Context(), intent("a")); !errors.Is(err, ErrNotDurable) {
+			t.Errorf("Begin: %v", err)
+		}
+		ready(t, j, ErrNotDurable)
+		j.halt()
+	})
+}
+
+func ready(t *testing.T, j *Journal, want error) {
+	t.Helper()
+	if err := j.Ready(); !errors.Is(err, want) {
+		t.Errorf("Ready: %v, want %v", err, want)
+	}
+}
+
+// On a full disk a segment is tried for once a second and not by each write, and there is
+// one line about it, and one when there is room again.
+func TestFullDiskIsQuiet(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var l log
+		full := &countingDisk{disk: newDisk()}
+		s := &testStore{down: errDown}
+		j := started(t, full, s, Options{SegmentBytes: mib, Logger: l.logger()})
+		synctest.Wait()
+		full.mu.Lock()
+		full.capacity = full.bytes()
+		full.mu.Unlock()
+		before := full.created.Load()
+		for i := range 900 { // beyond the half of a segment from which on a spare one is made
+			finish(t, j, fmt.Sprint("a", i))
+			synctest.Wait()
+		}
+		for i := range 50 {
+			pass(noRoomPause / 10)
+			finish(t, j, fmt.Sprint("b", i))
+			synctest.Wait()
+		}
+		if n := full.created.Load() - before; n < 5 || n > 6 {
+			t.Errorf("%d attempts in five seconds", n)
+		}
+		if n := strings.Count(l.String(), "gets no further room"); n != 1 {
+			t.Errorf("%d lines about it: %s", n, &l)
+		}
+		full.mu.Lock()
+		full.capacity = 0
+		full.mu.Unlock()
+		for i := range 3 {
+			pass(noRoomPause)
+			finish(t, j, fmt.Sprint("c", i))
+			synctest.Wait()
+		}
+		if n := strings.Count(l.String(), "gets room again"); n != 1 {
+			t.Errorf("%d lines about its end: %s", n, &l)
+		}
+		s.set(nil)
+		j.shut(t)
+	})
+}
+
+// countingDisk counts the files that are made, or tried to.
+type countingDisk struct {
+	*disk
+	created atomic.Int64
+}
+
+func (d *countingDisk) create(name string) (file, error) {
+	d.created.Add(1)
+	return d.disk.create(name)
 }
 
 // A file system that promises space and has none: the record goes straight to the store,

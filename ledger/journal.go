@@ -91,6 +91,7 @@ type Journal struct {
 	lastNumber  uint64
 	total       int64 // bytes of all segments
 	noRoomUntil time.Time
+	noRoom      error            // why no segment could be made last; nil after one that could
 	open        map[string]place // intents without an end, by id
 	written     uint64           // bytes since Open
 	durable     uint64           // of them

@@ -93,14 +93,25 @@ func (j *Journal) allocate() error {
 		return ErrFull // the drain makes room, at any moment
 	}
 	s, err := j.newSegment(j.lastNumber+1, size)
+	j.tried(err)
 	if err != nil {
-		j.noRoomUntil = now.Add(noRoomPause)
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	}
 	j.lastNumber = s.number
 	j.spare = append(j.spare, s)
 	j.total += s.size
 	return nil
+}
+
+// tried notes how an attempt to make a segment has ended, and has keepRoom tell of it if that
+// is news. j.mu is held.
+func (j *Journal) tried(err error) {
+	if (err == nil) != (j.noRoom == nil) {
+		j.wake(j.low)
+	}
+	if j.noRoom = err; err != nil {
+		j.noRoomUntil = time.Now().Add(noRoomPause)
+	}
 }
 
 // newSegment makes a segment of size bytes, or of as much as the disk still has.
