@@ -85,3 +85,20 @@ cover: ## measure what the tests reach, written to cover.out
 build: ## build the static binary bin/llmproxy
 	@scripts/need.sh go
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)' -o bin/llmproxy ./cmd/llmproxy
+
+# The same sources give the same files, whoever builds them where.
+DIST      ?= bin/dist
+PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
+
+.PHONY: dist
+dist: ## build bin/dist/llmproxy-OS-ARCH for each platform, and their SHA256SUMS
+	@scripts/need.sh go
+	@rm -rf $(DIST) && mkdir -p $(DIST)
+	@for platform in $(PLATFORMS); do \
+		os=$${platform%/*}; arch=$${platform#*/}; echo "$(DIST)/llmproxy-$$os-$$arch"; \
+		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go build -trimpath -buildvcs=false \
+			-ldflags '-s -w -buildid= -X main.version=$(VERSION) -X main.commit=$(COMMIT)' \
+			-o $(DIST)/llmproxy-$$os-$$arch ./cmd/llmproxy || exit 1; \
+	done
+	@cd $(DIST) && if command -v sha256sum >/dev/null; then sha256sum llmproxy-*; else shasum -a 256 llmproxy-*; fi > SHA256SUMS
+	@cat $(DIST)/SHA256SUMS
