@@ -19,6 +19,10 @@ import (
 // innermost round trip, and all that depends on the provider is computed here.
 func (e *run) attempt(ctx context.Context, x *Exchange) (*Reply, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
+	if e.client.Err() != nil {
+		cancel(errClosed)
+		return nil, clientGone() // what is drained is an answer under way, not a call for nobody
+	}
 	t := e.tries.newTry(x, cancel)
 	if err := e.tries.start(t); err != nil {
 		cancel(errClosed)

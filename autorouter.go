@@ -207,7 +207,7 @@ func (a *AutoRouter) close() {
 	open := slices.Collect(maps.Keys(a.sessions))
 	a.mu.Unlock()
 	for _, s := range open {
-		s.interruptAll(errShutdown)
+		s.force(errShutdown)
 	}
 }
 

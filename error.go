@@ -26,6 +26,7 @@ type Error struct {
 	NoRetry bool
 
 	cause error
+	id    string // of the record, where no exchange has it; "" elsewhere
 }
 
 func (e *Error) Error() string { return e.Message }

@@ -110,7 +110,8 @@ type RecordError struct {
 // Recorder keeps records.
 type Recorder interface {
 	// Begin notes that the exchange r is about to reach a provider. An error keeps it
-	// from being sent: the client gets a 503.
+	// from being sent: the client gets a 503. The cost state of r is the one it has if its
+	// end never becomes known: free, estimated or unpriced.
 	Begin(ctx context.Context, r *Record) error
 	// Record keeps r before it returns. Recording the same r.ID and r.Revision twice
 	// counts once. The recorder must not keep r itself, or what it points to.

@@ -58,6 +58,17 @@ func (c *heldConn) Dial(context.Context, string, http.Header) (llmproxy.WSConn, 
 	return c, nil, nil
 }
 
+// handshakeRequest is a client's, for upgraders that need no connection.
+func handshakeRequest() *http.Request {
+	r := httptest.NewRequest(http.MethodGet, "/v1/responses", nil)
+	for name, value := range map[string]string{
+		"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+	} {
+		r.Header.Set(name, value)
+	}
+	return r
+}
+
 // relaying runs a gateway between a client and a provider in memory, with a turn under
 // way. The function it returns has the provider say n deltas, and returns when the client
 // has them.
@@ -103,7 +114,7 @@ func relaying(tb testing.TB, lane string) (say func(n int)) {
 		tb.Fatal(err)
 	}
 	router := llmproxy.NewAutoRouter(llmproxy.WithProvider(p), llmproxy.WithWebSocket(client, provider))
-	r := httptest.NewRequest(http.MethodGet, "/v1/responses", nil)
+	r := handshakeRequest()
 	ended := make(chan error, 1)
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() { ended <- router.ForwardWebSocket(ctx, httptest.NewRecorder(), r) }()

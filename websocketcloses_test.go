@@ -253,7 +253,8 @@ func TestForwardWebSocketErrors(t *testing.T) {
 		{"failed by the upgrader", nil, failing{}, "/v1/responses", nil, true, 418, 400, "websocket_handshake"},
 	} {
 		r := newSocketRig(t, simulator.Options{Script: tt.script}, llmproxy.WithWebSocket(tt.upgrader, dialer))
-		req := r.request("GET", r.gateway+tt.path, nil, append(tt.fields, "Connection", "Upgrade", "Upgrade", "websocket")...)
+		req := r.request("GET", r.gateway+tt.path, nil, append(tt.fields, "Connection", "Upgrade", "Upgrade", "websocket",
+			"Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA==")...)
 		w := httptest.NewRecorder()
 		err := r.router.ForwardWebSocket(t.Context(), w, req)
 		e, ok := errors.AsType[*llmproxy.Error](err)

@@ -55,6 +55,7 @@ type path int
 
 const (
 	pathOpen      path = iota // not known yet
+	pathDraining              // to become direct: what has come meanwhile goes first
 	pathDirect                // the reading goroutine writes them
 	pathQueued                // by way of Next
 	pathAbandoned             // not at all
@@ -130,9 +131,33 @@ func (f *flight) decide(p path) path {
 	defer f.mu.Unlock()
 	if f.path == pathOpen {
 		f.path = p
+		if p == pathDirect && len(f.queue) > 0 {
+			f.path = pathDraining
+		}
 		close(f.decided)
 	}
+	if f.path == pathDraining {
+		return pathDirect
+	}
 	return f.path
+}
+
+// take takes the next message out of the queue of a flight that is to become direct; ok is
+// false once there is none, and the flight is direct. last says that it is the flight's.
+func (f *flight) take() (p []byte, last, ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.queue) == 0 {
+		if f.path == pathDraining {
+			f.path = pathDirect
+		}
+		return nil, false, false
+	}
+	p = f.queue[0]
+	f.queue = f.queue[1:]
+	f.queued -= len(p)
+	signal(f.room)
+	return p, len(f.queue) == 0 && f.err == io.EOF, true
 }
 
 // way returns the path.
@@ -149,7 +174,7 @@ func (f *flight) abandon() {
 	switch f.path {
 	case pathOpen:
 		close(f.decided)
-	case pathDirect, pathAbandoned:
+	case pathDirect, pathDraining, pathAbandoned:
 		return
 	}
 	f.path, f.queue, f.queued = pathAbandoned, nil, 0
@@ -165,12 +190,22 @@ func (f *flight) end(err error) {
 	signal(f.more)
 }
 
+// fault returns why the flight was stopped before its end; nil if it was not.
+func (f *flight) fault() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err == io.EOF {
+		return nil
+	}
+	return f.err
+}
+
 // push puts a copy of p into the queue, and waits for room if it has to. last says that
 // nothing comes after it.
 func (f *flight) push(p []byte, last bool) {
 	for {
 		f.mu.Lock()
-		if f.path != pathQueued || f.err != nil {
+		if f.path == pathDirect || f.path == pathAbandoned || f.err != nil {
 			f.mu.Unlock()
 			return
 		}

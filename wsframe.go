@@ -166,13 +166,11 @@ const (
 	kindError                      // an error event
 	kindSteered                    // response.steer.accepted
 	kindSteer                      // response.steer.pending, response.steer.failed: no successor
-	kindInject                     // response.inject.created, response.inject.failed
 )
 
 // serverEvent is what the relay has to know of a provider's message.
 type serverEvent struct {
-	kind       serverKind
-	incomplete bool // response.incomplete
+	kind serverKind
 	// The following are parts of the message, nil where it has none.
 	lane     []byte // the value of stream_id
 	response []byte // the response in it
@@ -186,9 +184,7 @@ func readServerEvent(p []byte, lanes bool) (ev serverEvent) {
 	switch string(wire.Member(p, "type")) {
 	case `"response.created"`:
 		ev.kind = kindCreated
-	case `"response.incomplete"`:
-		ev.kind, ev.incomplete = kindTerminal, true
-	case `"response.completed"`, `"response.failed"`, `"response.cancelled"`, `"response.done"`:
+	case `"response.completed"`, `"response.incomplete"`, `"response.failed"`, `"response.cancelled"`, `"response.done"`:
 		ev.kind = kindTerminal
 	case `"response.output_item.done"`:
 		ev.kind = kindItemDone
@@ -198,8 +194,6 @@ func readServerEvent(p []byte, lanes bool) (ev serverEvent) {
 		ev.kind = kindSteered
 	case `"response.steer.pending"`, `"response.steer.failed"`:
 		ev.kind = kindSteer
-	case `"response.inject.created"`, `"response.inject.failed"`:
-		ev.kind = kindInject
 	}
 	if lanes {
 		ev.lane = wire.Member(p, "stream_id")
@@ -242,6 +236,16 @@ func (ev *serverEvent) code() string {
 	}
 	s, _ := wire.String(code)
 	return s
+}
+
+// besides reports whether an error event answers a message that was no create: it is about
+// a member that creates have right, or do not have.
+func (ev *serverEvent) besides() bool {
+	switch string(wire.Member(wire.Member(ev.event, "error"), "param")) {
+	case `"type"`, `"response_id"`:
+		return true
+	}
+	return false
 }
 
 // status returns the status of an error event, 0 if it has none.
@@ -325,8 +329,8 @@ func originAllowed(origin, host string, patterns []string) bool {
 	if origin == "" {
 		return true // no browser
 	}
-	_, authority, ok := strings.Cut(origin, "://")
-	if ok && strings.EqualFold(authority, host) {
+	scheme, authority, _ := strings.Cut(origin, "://")
+	if (scheme == "https" || scheme == "http") && strings.EqualFold(authority, host) {
 		return true
 	}
 	return matchAny(patterns, origin)

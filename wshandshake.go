@@ -2,6 +2,7 @@ package llmproxy
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"net/http"
 	"net/url"
@@ -30,9 +31,9 @@ func WithWSBillingCallback(f WSBillingCallback) Option {
 
 // ForwardWebSocket serves r, a request to upgrade, and returns when the connection has
 // ended. When it fails before the upgrade, nothing has been written, and the caller may
-// answer with [WriteError]: that is [ErrWebSocketNotConfigured], an *[Error] of a refusal
-// or a failure, or an error of the upgrader, which has answered by itself ([Begun]
-// reports true). The connection ends with ctx.
+// answer with [WriteError]: that is [ErrWebSocketNotConfigured], or an *[Error] of a refusal
+// or a failure. A provider's refusal of the handshake, and the upgrader's, are answered
+// already: [Begun] reports true of their errors. The connection ends with ctx.
 func (a *AutoRouter) ForwardWebSocket(ctx context.Context, w http.ResponseWriter, r *http.Request) error {
 	return a.forwardWebSocket(ctx, w, r, nil)
 }
@@ -43,12 +44,16 @@ func (a *AutoRouter) forwardWebSocket(ctx context.Context, w http.ResponseWriter
 	}
 	s := a.newSession(ctx, r)
 	defer s.cancel(errClosed)
-	err := s.open(w, fixed)
+	err := s.openContained(w, fixed)
 	if err == nil {
 		return nil
 	}
 	if r, ok := errors.AsType[*refusal](err); ok {
+		w.Header()[headerRequestID] = []string{s.id}
 		return r.passOn(w)
+	}
+	if e, ok := errors.AsType[*Error](err); ok && !Begun(err) {
+		e.id = s.id
 	}
 	return err
 }
@@ -64,6 +69,22 @@ func (a *AutoRouter) newSession(ctx context.Context, r *http.Request) *session {
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	s.present, s.leave = context.WithCancelCause(ctx)
 	return s
+}
+
+// openContained is open with the panics of callbacks contained.
+func (s *session) openContained(w http.ResponseWriter, fixed Provider) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.logPanic("panic in a WebSocket", v)
+			failure := internalError(nil)
+			if err = failure; s.client != nil {
+				err = &cutError{failure}
+			} else {
+				s.refused(nil, failure, failure)
+			}
+		}
+	}()
+	return s.open(w, fixed)
 }
 
 // open answers the handshake and serves the connection. An error comes before the
@@ -97,6 +118,10 @@ func (s *session) open(w http.ResponseWriter, fixed Provider) error {
 	}
 	client, uerr := s.a.upgrader.Upgrade(w, s.r, header)
 	if uerr != nil {
+		s.refused(p, &Error{
+			Status: http.StatusBadRequest, Type: "invalid_request_error", Code: "websocket_handshake",
+			Message: "the WebSocket handshake failed",
+		}, nil)
 		return &cutError{&Error{
 			Status: http.StatusBadRequest, Type: "invalid_request_error", Code: "websocket_handshake",
 			Message: "the WebSocket handshake failed", cause: uerr,
@@ -140,6 +165,9 @@ func (s *session) target(fixed Provider) (p Provider, err *Error) {
 		}
 	}
 	s.op.JSON, s.op.Metered = true, true
+	if err := checkHandshake(r); err != nil {
+		return nil, err
+	}
 	if n := a.limits.Header; n > 0 && headerSize(r) > n {
 		return nil, headersTooLarge(n)
 	}
@@ -171,6 +199,23 @@ func (s *session) target(fixed Provider) (p Provider, err *Error) {
 	return s.capable()
 }
 
+// checkHandshake refuses what no upgrader can serve (RFC 6455 §4.2.1), before a provider is
+// called for it.
+func checkHandshake(r *http.Request) *Error {
+	key, err := base64.StdEncoding.DecodeString(r.Header.Get("Sec-Websocket-Key"))
+	switch {
+	case !upgrade(r.Header):
+	case r.Header.Get("Sec-Websocket-Version") != "13":
+	case err != nil || len(key) != 16:
+	default:
+		return nil
+	}
+	return &Error{
+		Status: http.StatusBadRequest, Type: "invalid_request_error", Code: "websocket_handshake",
+		Message: "this is no WebSocket handshake of version 13", NoRetry: true,
+	}
+}
+
 // named looks for what header and query say of the provider, off the mounts.
 func (s *session) named(t target) *Error {
 	a, query := s.a, url.Values{}
@@ -197,7 +242,7 @@ func (s *session) named(t target) *Error {
 		if err != nil {
 			return err
 		}
-		s.provider, s.model, s.route = route.Provider, model, route
+		s.provider, s.model, s.route, s.queried = route.Provider, model, route, model
 	}
 	return nil
 }
@@ -260,7 +305,11 @@ func (a *AutoRouter) serveWebSocket(w http.ResponseWriter, r *http.Request, fixe
 	if err == nil || Begun(err) {
 		return
 	}
-	writeError(w, APIResponses, asError(err))
+	e := asError(err)
+	if e.id != "" {
+		w.Header()[headerRequestID] = []string{e.id}
+	}
+	writeError(w, APIResponses, e)
 }
 
 // enterSession counts s in.

@@ -63,7 +63,7 @@ func (s *session) expire() {
 	c := closing{code: WSCloseGoingAway, event: appendErrorEvent(nil, e, "")}
 	s.closeAfterTurns(c)
 	const grace = time.Minute
-	timer := time.AfterFunc(grace, func() { s.interruptAll(errTooSlow) })
+	timer := time.AfterFunc(grace, func() { s.force(errTooSlow) })
 	context.AfterFunc(s.ctx, func() { timer.Stop() })
 }
 
@@ -97,14 +97,14 @@ func (s *session) check(now time.Time) {
 // ping asks both sides whether they are there. One that does not answer in time has
 // vanished.
 func (s *session) ping() {
-	s.pingOne(s.client, func() bool { return false })
+	asked := time.Now().UnixNano()
+	// A pong counts as missed only where somebody was there to read it.
+	s.pingOne(s.client, func() bool { return !s.reading.Load() || s.writing.Load() != 0 || s.active.Load() > asked })
 	s.mu.Lock()
 	ups := slices.Collect(maps.Values(s.ups))
 	s.mu.Unlock()
 	for _, u := range ups {
-		asked := time.Now().UnixNano()
-		// A pong is not read while a slow client keeps its reader waiting.
-		s.pingOne(u.conn, func() bool { return u.heard.Load() > asked || s.writing.Load() != 0 })
+		s.pingOne(u.conn, func() bool { return !u.reading.Load() || u.heard.Load() > asked })
 	}
 }
 
@@ -122,6 +122,23 @@ func (s *session) pingOne(c WSConn, alive func() bool) {
 			_ = c.Close()
 		}
 	})
+}
+
+// farewell is what a session has left to say why it ends, once its turns have been cut.
+const farewell = time.Second
+
+// force ends all turns and then the session, whoever does not take part.
+func (s *session) force(cause error) {
+	s.mu.Lock()
+	ready := s.ready
+	s.mu.Unlock()
+	if !ready {
+		s.cancel(cause)
+		return
+	}
+	s.interruptAll(cause)
+	timer := time.AfterFunc(farewell, func() { s.cancel(cause) })
+	context.AfterFunc(s.ctx, func() { timer.Stop() })
 }
 
 // interruptAll ends all turns, and with them the session.

@@ -1,7 +1,6 @@
 package llmproxy
 
 import (
-	"net/http"
 	"slices"
 )
 
@@ -17,15 +16,15 @@ type lanes struct {
 	invalid []*flight          // creates whose lane the provider cannot accept, in order
 	named   bool               // there are lanes besides the default one
 	count   int                // flights that have not ended
-	sent    int                // messages to the provider
+	newest  int                // the number of the last flight
 }
 
 // lane is one lane of a socket.
 type lane struct {
 	name    string
 	latest  *Exchange // the last that was forwarded; its body may be gone
+	newest  *turn     // likewise
 	waiting []*flight // forwarded, in order
-	asides  []int     // the numbers of messages that were no creates, and may be answered by an error
 	running *flight   // created
 
 	// The response that ended last: its id, with quotes; whether it was steered; whether a
@@ -76,8 +75,8 @@ func (l *lanes) at(name string) *lane {
 // wait notes that f's create is about to be forwarded.
 func (l *lanes) wait(f *flight) {
 	l.count++
-	l.sent++
-	f.number = l.sent
+	l.newest++
+	f.number = l.newest
 	if f.lane.invalid {
 		l.invalid = append(l.invalid, f)
 		return
@@ -87,23 +86,7 @@ func (l *lanes) wait(f *flight) {
 	}
 	n := l.at(f.lane.name)
 	n.waiting = append(n.waiting, f)
-	n.latest = f.turn.x
-}
-
-// aside notes that a message that is no create is about to be forwarded.
-func (l *lanes) aside(name laneName) {
-	const most = 64
-	l.sent++
-	if n := l.at(name.name); len(n.asides) < most {
-		n.asides = append(n.asides, l.sent)
-	}
-}
-
-// answered notes that the first of the lane's asides has got its answer.
-func (n *lane) answered() {
-	if len(n.asides) > 0 {
-		n.asides = slices.Delete(n.asides, 0, 1)
-	}
+	n.latest, n.newest = f.turn.x, f.turn
 }
 
 // match is what a provider's message means to a flight.
@@ -114,6 +97,7 @@ type match struct {
 	// a steered one, say. It begins with this message.
 	orphan bool
 	last   bool    // the flight, or the orphan, ends with it
+	behind bool    // creates have been forwarded after the flight's, in its lane
 	lost   *flight // another flight, whose end the provider has never told
 }
 
@@ -131,8 +115,6 @@ func (l *lanes) find(ev *serverEvent) match {
 		l.steer(ev.steered(), n, true)
 	case kindSteer:
 		l.steer(ev.steered(), n, false)
-	case kindInject:
-		n.answered()
 	}
 	f := n.running
 	if f != nil && ev.kind == kindItemDone && callsClient(ev.item()) {
@@ -155,9 +137,6 @@ func (l *lanes) created(ev *serverEvent, n *lane) match {
 	m := match{f: n.waiting[0], lane: n, lost: l.displaced(n)}
 	n.waiting = slices.Delete(n.waiting, 0, 1)
 	l.begin(m.f, n, ev.id())
-	for len(n.asides) > 0 && n.asides[0] < m.f.number {
-		n.answered() // or would have been by now
-	}
 	return m
 }
 
@@ -205,9 +184,6 @@ func (l *lanes) terminal(ev *serverEvent, n *lane) match {
 		n.last, n.steered, n.calls, n.told = string(id), false, false, true
 		return match{orphan: true, lane: n, last: true}
 	}
-	if ev.incomplete {
-		n.asides = nil // it was cancelled, or interrupted
-	}
 	f.calls = f.calls || f.steered && outputCallsClient(ev.response)
 	n.last, n.steered, n.calls, n.told = string(id), f.steered, f.calls, true
 	l.forget(f)
@@ -220,6 +196,8 @@ func (l *lanes) fault(ev *serverEvent, n *lane) match {
 	switch code := ev.code(); {
 	case code == codeConnectionLimit:
 		return match{} // the close ends the turns
+	case ev.besides():
+		return match{}
 	case code == codeInvalidLane && ev.lane == nil && len(l.invalid) > 0:
 		f := l.invalid[0]
 		l.forget(f)
@@ -228,12 +206,6 @@ func (l *lanes) fault(ev *serverEvent, n *lane) match {
 	f := n.running
 	if f == nil && len(n.waiting) > 0 {
 		f = n.waiting[0]
-	}
-	// What was no create is refused as a bad request, and in its turn: such an error in the
-	// middle of an answer is not the answer's.
-	if len(n.asides) > 0 && ev.eventStatus() < http.StatusInternalServerError && (f == nil || f == n.running || n.asides[0] < f.number) {
-		n.answered()
-		return match{}
 	}
 	if f == nil && ev.lane == nil {
 		f, n = l.only()
@@ -245,7 +217,7 @@ func (l *lanes) fault(ev *serverEvent, n *lane) match {
 		n.last, n.steered, n.calls, n.told = f.id, false, f.calls, false
 	}
 	l.forget(f)
-	return match{f: f, lane: n, last: true}
+	return match{f: f, lane: n, last: true, behind: n.newest != f.turn}
 }
 
 // only returns the flight that an error without a lane can be about: the only one there
@@ -271,7 +243,6 @@ func (l *lanes) only() (*flight, *lane) {
 
 // steer notes whether the response id will be followed by one that no create asks for.
 func (l *lanes) steer(id []byte, n *lane, accepted bool) {
-	n.answered()
 	if f := l.byID[string(id)]; f != nil {
 		f.steered = accepted
 	} else if len(id) > 0 && n.last == string(id) {

@@ -11,8 +11,8 @@ import (
 func (s *session) create(messageType int, p []byte, ev clientEvent) {
 	t := s.newTurn(ev.lane)
 	t.messageType = messageType
-	if err := s.admit(t, p); err != nil {
-		t.settle(ending{failure: err, refused: true})
+	if err := s.admitted(t, p); err != nil {
+		t.settle(ending{failure: err, refused: err.Status != http.StatusInternalServerError})
 		t.releaseBody()
 		s.mu.Lock()
 		stays := s.primary != nil || len(s.turns) > 0
@@ -41,6 +41,25 @@ var closedChannel = func() chan struct{} {
 	return c
 }()
 
+// admitted is admit with the panics of callbacks contained.
+func (s *session) admitted(t *turn, p []byte) (err *Error) {
+	defer func() {
+		if v := recover(); v != nil {
+			t.logPanic("panic while a turn was admitted", v)
+			err = internalError(nil)
+		}
+	}()
+	return s.admit(t, p)
+}
+
+// tooManyTurns refuses what a client sends faster than it can be forwarded.
+func tooManyTurns(message string) *Error {
+	return &Error{
+		Status: http.StatusTooManyRequests, Type: "invalid_request_error", Code: "too_many_turns",
+		Message: message, RetryAfter: time.Second,
+	}
+}
+
 // admit reads t's create and chooses its route. An admitted turn has been counted in.
 func (s *session) admit(t *turn, p []byte) *Error {
 	x := t.x
@@ -62,6 +81,9 @@ func (s *session) admit(t *turn, p []byte) *Error {
 		x.Meta.Model = ""
 		return badMember("model", "the name of the model is too long")
 	}
+	if !body.has(memberModel) {
+		x.Meta.Model = s.queried // put into what is forwarded
+	}
 	if x.Route, failure = s.routeOf(x); failure != nil {
 		return failure
 	}
@@ -77,15 +99,17 @@ func (s *session) admit(t *turn, p []byte) *Error {
 	case s.closing != nil:
 		return closingError(s.closing)
 	case s.limits.Turns > 0 && len(s.turns) >= s.limits.Turns && s.unsettled() >= s.limits.Turns:
-		return &Error{
-			Status: http.StatusTooManyRequests, Type: "invalid_request_error", Code: "too_many_turns",
-			Message: "as many responses as the gateway allows are in flight on this WebSocket", RetryAfter: time.Second,
-		}
+		return tooManyTurns("as many responses as the gateway allows are in flight on this WebSocket")
+	case s.limits.Message > 0 && s.unsent > 0 && s.unsent+int64(len(p)) > 2*s.limits.Message:
+		return tooManyTurns("the provider does not take what is sent on this WebSocket so fast")
 	}
 	if err := s.a.enter(t.run); err != nil {
 		return err
 	}
 	s.turns[t] = struct{}{}
+	s.creates++
+	t.place, t.size = s.creates, int64(len(p))
+	s.unsent += t.size
 	if s.provider == nil {
 		s.provider, s.model, s.route = x.Route.Provider, x.Meta.Model, x.Route
 	} else if s.model == "" {
@@ -222,7 +246,13 @@ func (s *session) fromProvider(u *upstream, messageType int, p []byte) {
 	f, opens := m.f, false
 	if f != nil && (ev.kind == kindCreated || m.last) {
 		opens, f.opened = !f.opened && !m.orphan, true
-		if u != s.primary && f.id != "" && len(s.homes) < homesBound {
+		if u != s.primary && f.id != "" {
+			for id := range s.homes { // any one makes room
+				if len(s.homes) < homesBound {
+					break
+				}
+				delete(s.homes, id)
+			}
 			s.homes[f.id] = u
 		}
 	}
@@ -240,30 +270,80 @@ func (s *session) fromProvider(u *upstream, messageType int, p []byte) {
 	switch {
 	case opens && !m.last:
 		f.tell(heard{status: http.StatusOK})
-		select {
-		case <-f.decided:
-		case <-s.ctx.Done():
-			return // the socket is closed, and that ends f
-		}
+		s.await(f.decided) // longer, and it goes into the flight's queue
 	case opens:
 		// It goes through the turn, which may send it again rather than pass it on.
-		h := heard{status: http.StatusOK}
+		h := heard{status: http.StatusOK, header: http.Header{}}
 		if ev.kind == kindError {
 			h.status, h.header = ev.eventStatus(), eventHeader(p)
 		}
+		// A turn behind it has been forwarded: sent again, this one would come after it.
+		if m.behind {
+			h.header.Set("X-Should-Retry", "false")
+		}
 		f.decide(pathQueued)
 		f.push(p, true)
+		s.mu.Lock()
+		f.turn.failing = true
+		s.mu.Unlock()
 		f.tell(h)
+		s.await(f.turn.calm)
 		return
 	}
 	switch f.way() {
 	case pathDirect:
 		s.direct(f, p, m.last)
-	case pathQueued:
-		f.push(p, m.last)
-	default:
+	case pathAbandoned:
 		s.unwanted(f, p, m.last)
+	default:
+		f.push(p, m.last)
 	}
+}
+
+// await waits for what an interceptor does between two messages, for a moment: the next
+// messages, of other lanes too, come after it then. One that takes its time holds nobody up.
+func (s *session) await(c <-chan struct{}) {
+	if isClosed(c) {
+		return
+	}
+	const moment = 50 * time.Millisecond
+	timer := time.NewTimer(moment)
+	defer timer.Stop()
+	select {
+	case <-c:
+	case <-timer.C:
+	case <-s.ctx.Done():
+	}
+}
+
+// catchUp passes on what came of f while its path was open.
+func (s *session) catchUp(f *flight) {
+	for {
+		p, last, ok := f.take()
+		if !ok {
+			break
+		}
+		s.direct(f, p, last)
+		if last {
+			return
+		}
+	}
+	if err := f.fault(); err != nil { // the provider has gone meanwhile
+		f.turn.broken(err, false)
+		f.turn.end()
+	}
+}
+
+// unsettledBefore returns a turn of t's lane that has got an error and may be sent again.
+func (s *session) unsettledBefore(t *turn) *turn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for other := range s.turns {
+		if other != t && other.failing && other.place > 0 && other.lane == t.lane && other.place < t.place && !isClosed(other.calm) {
+			return other
+		}
+	}
+	return nil
 }
 
 // homesBound is how many responses are remembered that are not with the primary.

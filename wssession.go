@@ -3,8 +3,10 @@ package llmproxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -38,6 +40,7 @@ type session struct {
 	write   sync.Mutex   // one message at a time goes to the client
 	writing atomic.Int64 // when the write under way began, in Unix nanoseconds; 0: none is
 	active  atomic.Int64 // when the last message came or went, likewise
+	reading atomic.Bool  // the client is being read
 
 	dialing sync.Mutex // one at a time
 
@@ -50,6 +53,10 @@ type session struct {
 	turns    map[*turn]struct{}
 	homes    map[string]*upstream     // of responses that are not with the primary, by id with quotes
 	sent     map[string]chan struct{} // of the last turn in each lane: closed when it has been forwarded
+	creates  int                      // that have been admitted
+	asides   int                      // messages that wait for a create before them
+	unsent   int64                    // bytes of creates that have not been forwarded
+	queried  string                   // the model of the handshake's query, for creates without one
 	closing  *closing                 // nil: not yet
 	ready    bool                     // the client has been upgraded
 	finished bool                     // the last has been said to it
@@ -108,7 +115,7 @@ func (s *session) serve() {
 	s.mu.Lock()
 	ups := slices.Collect(maps.Values(s.ups))
 	s.mu.Unlock()
-	if s.ctx.Err() == nil && s.running() == 0 {
+	if s.ctx.Err() == nil && code != WSCloseAbnormal {
 		var wg sync.WaitGroup
 		for _, u := range ups {
 			wg.Go(func() { closeWith(u.conn, code, reason) })
@@ -149,6 +156,8 @@ func (s *session) read(first bool) (int, []byte, error) {
 		})
 		defer timer.Stop()
 	}
+	s.reading.Store(true)
+	defer s.reading.Store(false)
 	return s.client.ReadMessage()
 }
 
@@ -181,24 +190,60 @@ func (s *session) passOn(messageType int, p []byte, ev clientEvent) {
 	s.mu.Lock()
 	u := s.holder(ev.response)
 	before := s.sent[ev.lane.name]
+	if isClosed(before) {
+		s.mu.Unlock()
+		s.pass(u, messageType, p, ev)
+		return
+	}
+	if s.asides >= mostAsides {
+		s.mu.Unlock()
+		s.tell(tooManyTurns("as many messages as the gateway keeps wait for the response.create before them"), ev.lane)
+		return
+	}
+	s.asides++
+	sent := make(chan struct{})
+	s.sent[ev.lane.name] = sent
 	s.mu.Unlock()
-	if before != nil {
+	p = slices.Clone(p)
+	s.wg.Go(func() {
+		defer close(sent)
 		select {
 		case <-before:
+			s.mu.Lock()
+			u := s.holder(ev.response)
+			s.mu.Unlock()
+			s.pass(u, messageType, p, ev)
 		case <-s.ctx.Done():
-			return
 		}
-	}
-	if u == nil {
 		s.mu.Lock()
-		u = s.primary
+		s.asides--
 		s.mu.Unlock()
+	})
+}
+
+// mostAsides bounds the messages that wait for a create which is not forwarded yet.
+const mostAsides = 64
+
+// isClosed reports whether c has been closed, or there is none.
+func isClosed(c <-chan struct{}) bool {
+	if c == nil {
+		return true
 	}
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// pass sends a message that is no create to u.
+func (s *session) pass(u *upstream, messageType int, p []byte, ev clientEvent) {
 	if u == nil {
 		s.tell(BadRequest("no provider is connected"), ev.lane)
 		return
 	}
-	if err := u.pass(ev.lane, messageType, p); err != nil {
+	if err := u.pass(messageType, p); err != nil {
 		_ = u.conn.Close()
 	}
 }
@@ -284,7 +329,7 @@ func (s *session) turnEnded(t *turn) {
 // closeAfterTurns ends the session as c says once no turn runs. The first c counts.
 func (s *session) closeAfterTurns(c closing) {
 	s.mu.Lock()
-	if s.closing == nil {
+	if s.closing == nil || s.closing.unreached {
 		s.closing = &c
 	}
 	c = *s.closing
@@ -334,6 +379,11 @@ func closeOf(err error) (code int, reason string) {
 		return WSCloseTooBig, "the message is larger than the gateway allows"
 	}
 	return WSCloseAbnormal, ""
+}
+
+// logPanic reports a panic. What it says may be a prompt: its type has to do.
+func (s *session) logPanic(what string, p any) {
+	s.a.log().Error(what, "connection_id", s.id, "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
 }
 
 // explain logs why a provider failed.

@@ -28,12 +28,17 @@ type turn struct {
 	forwarded chan struct{}   // closed when this has, or never will be
 	once      sync.Once       // guards the closing of forwarded
 	ending    atomic.Bool     // it has been settled
+	place     int             // among the creates of the session
+	size      int64           // of its create, in bytes
+	failing   bool            // its first event was an error; guarded by the session's mu
+	calm      chan struct{}   // closed once no interceptor decides any more whether to send it again
+	calmed    sync.Once       // guards the closing of calm
 }
 
 // newTurn returns a turn of s in lane, without its body.
 func (s *session) newTurn(lane laneName) *turn {
 	now := time.Now()
-	t := &turn{s: s, lane: lane, forwarded: make(chan struct{})}
+	t := &turn{s: s, lane: lane, forwarded: make(chan struct{}), calm: make(chan struct{})}
 	e := &run{a: s.a, r: s.r, client: s.present, turn: t, bodySeen: true}
 	e.sink = &turnSink{s: s}
 	e.forward = t.send
@@ -78,11 +83,17 @@ func (t *turn) serve() {
 	e.reply = reply
 	if f, ok := reply.Stream.(*flight); ok && f.turn == t {
 		e.sink.head(reply.StatusCode, true)
-		if direct = f.decide(pathDirect) == pathDirect; direct {
+		if f.decide(pathDirect) == pathDirect {
+			direct = true
+			t.beCalm()
+			s.catchUp(f)
 			return // from here on, who reads the socket relays it
 		}
 	}
 	defer reply.Stream.Close()
+	if reply.StatusCode == http.StatusOK {
+		t.beCalm()
+	}
 	if failure := e.relay(); failure != nil && !e.sink.begun() {
 		s.tell(failure, t.lane)
 	}
@@ -96,16 +107,30 @@ func (t *turn) intend() {
 	intent := describe(t.x)
 	intent.ConnectionID, intent.Lane = t.s.id, t.lane.name
 	intent.CostState = t.a.foresee(t.x, &intent)
+	defer t.contain("the recorder panicked")
 	if err := t.a.recorder.Begin(context.WithoutCancel(t.s.ctx), &intent); err != nil {
 		t.a.log().Error("the recorder refused an intent", "id", t.x.ID, "error", err)
 	}
 }
 
 // letPass lets what comes after in the lane be forwarded.
-func (t *turn) letPass() { t.once.Do(func() { close(t.forwarded) }) }
+func (t *turn) letPass() {
+	t.once.Do(func() {
+		close(t.forwarded)
+		if t.size > 0 {
+			t.s.mu.Lock()
+			t.s.unsent -= t.size
+			t.s.mu.Unlock()
+		}
+	})
+}
+
+// beCalm says that the turn is not sent again.
+func (t *turn) beCalm() { t.calmed.Do(func() { close(t.calm) }) }
 
 // end counts the turn out.
 func (t *turn) end() {
+	t.beCalm()
 	t.a.leave(t.run)
 	t.s.turnEnded(t)
 }
@@ -156,6 +181,14 @@ func (t *turn) send(ctx context.Context, c *try) (*Reply, error) {
 	case <-ctx.Done():
 		return nil, upstreamError(p, context.Cause(ctx))
 	}
+	// While it is open whether the turn before is sent again, this one waits.
+	for other := t.s.unsettledBefore(t); other != nil; other = t.s.unsettledBefore(t) {
+		select {
+		case <-other.calm:
+		case <-ctx.Done():
+			return nil, upstreamError(p, context.Cause(ctx))
+		}
+	}
 	c.called = true
 	if err := u.forward(f, t.messageType, message); err != nil {
 		return nil, err
@@ -178,6 +211,10 @@ func (t *turn) send(ctx context.Context, c *try) (*Reply, error) {
 // message is the create as the provider of x's route gets it.
 func (t *turn) message(x *Exchange, mode WebSocketMode) ([]byte, error) {
 	edits, _ := x.edits(false)
+	if model := x.UpstreamModel(); !x.Body.has(memberModel) && model != "" {
+		at := wire.Span{Start: x.Body.root.Start + 1, End: x.Body.root.Start + 1}
+		edits = append(edits, wire.Edit{Span: at, New: append(wire.AppendString([]byte(`"model":`), model), ',')})
+	}
 	if mode.Strict {
 		edits = append(edits, x.Body.without(memberStream, memberStreamOptions, memberBackground)...)
 	}

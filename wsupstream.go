@@ -23,6 +23,7 @@ type upstream struct {
 
 	write   sync.Mutex   // creates wait in the order in which they are written
 	writing atomic.Int64 // when the write under way began, in Unix nanoseconds; 0: none is
+	reading atomic.Bool  // run waits for a message
 	heard   atomic.Int64 // when the last message came, in Unix nanoseconds
 	cause   atomic.Value // why we closed it, an endCause
 }
@@ -59,12 +60,26 @@ var answerPrefixes = [...]string{"X-Codex-", "Openai-", "X-Ratelimit-"}
 // onlyListed returns the fields of h that are listed, by name or by prefix.
 func onlyListed(h http.Header, names map[string]bool, prefixes []string) http.Header {
 	kept := http.Header{}
+	named := h["Connection"]
 	for name, values := range h {
+		if named != nil && headerHasToken(named, name) || secretName(name) {
+			continue
+		}
 		if names[name] || slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(name, p) }) {
 			kept[name] = values
 		}
 	}
 	return kept
+}
+
+// secretName reports whether a field looks as if it carried a credential.
+func secretName(name string) bool {
+	for _, word := range [...]string{"Auth", "Token", "Key", "Secret"} {
+		if strings.Contains(name, word) {
+			return true
+		}
+	}
+	return false
 }
 
 // socketOf returns p as a provider of the WebSocket mode, and the URL of x there.
@@ -194,12 +209,9 @@ func (u *upstream) forward(f *flight, messageType int, message []byte) error {
 }
 
 // pass sends a client's message that is no create.
-func (u *upstream) pass(lane laneName, messageType int, message []byte) error {
+func (u *upstream) pass(messageType int, message []byte) error {
 	u.write.Lock()
 	defer u.write.Unlock()
-	u.s.mu.Lock()
-	u.lanes.aside(lane)
-	u.s.mu.Unlock()
 	return u.send(messageType, message)
 }
 
@@ -225,8 +237,17 @@ var errGone = errors.New("the provider's socket is closed")
 
 // run reads the socket until it ends.
 func (u *upstream) run() {
+	defer func() {
+		if p := recover(); p != nil {
+			u.s.logPanic("panic while a message of a provider was passed on", p)
+			u.s.finish(closing{code: WSCloseInternalError})
+			u.s.lost(u, errGone)
+		}
+	}()
 	for {
+		u.reading.Store(true)
 		messageType, p, err := u.conn.ReadMessage()
+		u.reading.Store(false)
 		if err != nil {
 			u.s.lost(u, err)
 			return
