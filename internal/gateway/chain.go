@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -34,6 +35,14 @@ type InterceptorConfig struct {
 	HeaderBan     *HeaderBanConfig     `yaml:"header_ban"`
 	AddHeader     *AddHeaderConfig     `yaml:"add_header"`
 	Limits        *LimitsConfig        `yaml:"limits"`
+	Redaction     *RedactionConfig     `yaml:"redaction"`
+}
+
+// RedactionConfig masks words in what clients send, and in answers if it says so.
+type RedactionConfig struct {
+	Words   []string `yaml:"words" secret:"true"`
+	Mask    string   `yaml:"mask"` // default: [redacted]
+	Answers bool     `yaml:"answers"`
 }
 
 // PromptCachingConfig says whose prompts are cached, and how: each field names a kind of
@@ -123,14 +132,58 @@ func (c *Config) validateModels(d *decoder) {
 	for i, ic := range c.Interceptors {
 		at := fmt.Sprintf("interceptors[%d]", i)
 		if n := ic.set(); n != 1 && !d.faultyBelow(at) {
-			d.fault(at, d.at(at), "%s: want exactly one of prompt_caching, header_ban, add_header and limits in an entry", at)
+			d.fault(at, d.at(at), "%s: want exactly one of prompt_caching, header_ban, add_header, limits and redaction in an entry", at)
+		}
+		c.validateInterceptor(d, at, ic)
+	}
+}
+
+// validateInterceptor notes what would do nothing.
+func (c *Config) validateInterceptor(d *decoder, at string, ic InterceptorConfig) {
+	if l := ic.Limits; l != nil && l.RPM == 0 && l.TPM == 0 && l.Concurrent == 0 {
+		d.fault(at+".limits", d.at(at+".limits"), "%s.limits: limits nothing: write rpm, tpm or concurrent", at)
+	}
+	if h := ic.HeaderBan; h != nil && len(h.Request)+len(h.Response) == 0 {
+		d.fault(at+".header_ban", d.at(at+".header_ban"), "%s.header_ban: bans nothing: write request: [NAME] or response: [NAME]", at)
+	}
+	if h := ic.AddHeader; h != nil && len(h.Request)+len(h.Response) == 0 {
+		d.fault(at+".add_header", d.at(at+".add_header"), "%s.add_header: adds nothing: write request: {NAME: VALUE} or response: {NAME: VALUE}", at)
+	}
+	if r := ic.Redaction; r != nil && len(r.Words) == 0 {
+		d.fault(at+".redaction", d.at(at+".redaction"), "%s.redaction: masks nothing: write words: [WORD]", at)
+	}
+	if p := ic.PromptCaching; p != nil {
+		for name, kind := range map[string]*CachingConfig{"anthropic": p.Anthropic, "bedrock": p.Bedrock, "openai": p.OpenAI, "xai": p.XAI, "fireworks": p.Fireworks} {
+			if kind == nil {
+				continue
+			}
+			path := at + ".prompt_caching." + name
+			for _, provider := range kind.Providers {
+				if !c.has(provider) {
+					d.fault(path, d.at(path), "%s: no provider is named %q%s", path, shown(d, path, provider), suggest(provider, c.providerNames()))
+				}
+			}
+			if !kind.TTL.fits(name) {
+				d.fault(path+".ttl", d.at(path+".ttl"), "%s.ttl: %s has no such lifetime", path, name)
+			}
 		}
 	}
 }
 
+// fits reports whether a kind of provider has the lifetime.
+func (t TTL) fits(kind string) bool {
+	switch kind {
+	case "anthropic", "bedrock":
+		return t != "24h"
+	case "openai":
+		return t == "" || t == "default" || t == "24h"
+	}
+	return t == "" || t == "default"
+}
+
 // set returns how many of the fields are set.
 func (i InterceptorConfig) set() (n int) {
-	for _, set := range [...]bool{i.PromptCaching != nil, i.HeaderBan != nil, i.AddHeader != nil, i.Limits != nil} {
+	for _, set := range [...]bool{i.PromptCaching != nil, i.HeaderBan != nil, i.AddHeader != nil, i.Limits != nil, i.Redaction != nil} {
 		if set {
 			n++
 		}
@@ -190,12 +243,16 @@ func (c *Config) chain(pools *interceptors.Pools, quotas map[quotaOf]*intercepto
 				quotas[of] = ic.Limits.interceptor()
 			}
 			chain = append(chain, quotas[of])
+		case ic.Redaction != nil:
+			chain = append(chain, &interceptors.Redaction{
+				Redactor: interceptors.MaskWords(cmp.Or(ic.Redaction.Mask, "[redacted]"), ic.Redaction.Words...), Answers: ic.Redaction.Answers,
+			})
 		case ic.PromptCaching != nil:
 			inner = append(inner, ic.PromptCaching.interceptor(c))
-		case ic.HeaderBan != nil:
-			inner = append(inner, &interceptors.HeaderBan{Request: ic.HeaderBan.Request, Response: ic.HeaderBan.Response})
+		case ic.HeaderBan != nil: // outside: what is retried goes by the fields that are banned
+			chain = append(chain, &interceptors.HeaderBan{Request: ic.HeaderBan.Request, Response: ic.HeaderBan.Response})
 		case ic.AddHeader != nil:
-			inner = append(inner, &interceptors.AddHeader{Request: header(ic.AddHeader.Request), Response: header(ic.AddHeader.Response)})
+			chain = append(chain, &interceptors.AddHeader{Request: header(ic.AddHeader.Request), Response: header(ic.AddHeader.Response)})
 		}
 	}
 	if pools != nil {
