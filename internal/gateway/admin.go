@@ -13,6 +13,7 @@ import (
 	"github.com/llmproxy/llmproxy/adapter/prometheus"
 	"github.com/llmproxy/llmproxy/interceptors"
 	"github.com/llmproxy/llmproxy/internal/dashboard"
+	"github.com/llmproxy/llmproxy/ledger"
 	"github.com/llmproxy/llmproxy/pricing"
 )
 
@@ -31,6 +32,7 @@ type admin struct {
 	tail      *dashboard.Tail
 	metrics   *interceptors.Metrics
 	draining  atomic.Bool
+	journal   *ledger.Journal // nil without a ledger
 }
 
 // newAdmin returns the pages of c over records. Its metrics have to be in the chain, and
@@ -77,11 +79,14 @@ func (c *Config) shownProviders() []dashboard.Provider {
 	return shown
 }
 
-func (a *admin) notReady() []string {
+func (a *admin) notReady() (reasons []string) {
 	if a.draining.Load() {
-		return []string{"draining"}
+		reasons = append(reasons, "draining")
 	}
-	return nil
+	if a.journal != nil && a.journal.Ready() != nil {
+		reasons = append(reasons, "the ledger takes no records")
+	}
+	return reasons
 }
 
 // serve answers on l until ctx ends. It closes l.

@@ -20,6 +20,8 @@ type ModelConfig struct {
 	// gets its share first.
 	Targets []string `yaml:"targets"`
 	Weights []Count  `yaml:"weights"`
+
+	routes []llmproxy.Route // of the targets, once they have been built
 }
 
 // RetryConfig says how often a provider is asked again.
@@ -208,7 +210,9 @@ func (c *Config) pools(built map[string]llmproxy.Provider) (*interceptors.Pools,
 		return nil, nil
 	}
 	pools := &interceptors.Pools{Models: map[string][]interceptors.Target{}}
-	for _, m := range c.Models {
+	for at := range c.Models {
+		m := &c.Models[at]
+		m.routes = nil
 		var targets []interceptors.Target
 		for i, text := range m.Targets {
 			provider, model, _ := strings.Cut(text, "/")
@@ -221,10 +225,21 @@ func (c *Config) pools(built map[string]llmproxy.Provider) (*interceptors.Pools,
 				t.Tier, t.Weight = 0, int(m.Weights[i])
 			}
 			targets = append(targets, t)
+			m.routes = append(m.routes, llmproxy.Route{Provider: p, Model: model})
 		}
 		pools.Models[m.Name] = targets
 	}
 	return pools, nil
+}
+
+// reach returns where else an exchange may be sent to than it is routed.
+func (c *Config) reach(x *llmproxy.Exchange) (routes []llmproxy.Route) {
+	for _, m := range c.Models {
+		if m.Name == x.Meta.Model {
+			return m.routes
+		}
+	}
+	return nil
 }
 
 // chain returns what wraps each exchange, the outermost first: what the gateway has by

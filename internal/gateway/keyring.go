@@ -61,6 +61,7 @@ func openKeyring(ctx context.Context, c *Config, b *books, billing *llmproxy.Bil
 		owners: keys.NewOwners(store, keys.OwnersOptions{Logger: logger}),
 		budget: &keys.Budget{
 			Keys: ring, Holder: holder, Billing: billing, Background: records, Logger: logger,
+			Reach:         c.reach,
 			AllowUnpriced: c.Pricing.Unpriced == unpricedAllow, AllowStoreDown: c.Ledger.OnStoreDown == storeDownAllow,
 		},
 	}, nil
