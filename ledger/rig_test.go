@@ -5,25 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/llmproxy/llmproxy"
 )
-
-func TestMain(m *testing.M) {
-	if os.Getenv(childEnv) != "" {
-		child()
-		return
-	}
-	goleak.VerifyTestMain(m)
-}
 
 // testStore is a Memory that can be down, hang, and refuse single records.
 type testStore struct {
