@@ -34,18 +34,18 @@ func failureOf(reply *llmproxy.Reply, err error) *Failure {
 
 // transient reports whether an answer with status may be followed by a better one.
 //
-// 498 is Groq's for a lack of capacity, 529 Anthropic's.
+// 424 is of a dependency that failed, 498 Groq's for a lack of capacity, 529 Anthropic's.
 func transient(status int) bool {
 	switch status {
-	case http.StatusRequestTimeout, http.StatusConflict, http.StatusTooManyRequests, 498:
+	case http.StatusRequestTimeout, http.StatusConflict, http.StatusFailedDependency, http.StatusTooManyRequests, 498:
 		return true
 	}
 	return status >= 500
 }
 
 // Retryable reports whether the same request may succeed a moment later at the same
-// provider: the connection failed, or the status is 408, 409, 429, 498 or 5xx. The
-// provider's x-should-retry wins over the status; a lack of quota or credit is never
+// provider: the connection failed, or the status is 408, 409, 424, 429, 498 or 5xx.
+// The provider's x-should-retry wins over the status; a lack of quota or credit is never
 // passing, whatever the provider says.
 func (f *Failure) Retryable() bool {
 	if f.Status == 0 {

@@ -16,7 +16,8 @@ type Health struct {
 	// doubles each time that the target fails again. 0 means 5 s.
 	Cooldown time.Duration
 	// MaxCooldown is where that ends, and the pause of a target whose quota or credit is
-	// used up. 0 means 5 min. Pauses that providers ask for are kept up to a day.
+	// used up, and the longest that the body of an answer can ask for. 0 means 5 min. What
+	// header fields ask for is kept up to a day.
 	MaxCooldown time.Duration
 }
 
@@ -135,10 +136,13 @@ func (w *ward) fell(h *Health, v visit, f *Failure, now time.Time) {
 // is f. out is false where that is not called for. again says that it has been out
 // already.
 func (h *Health) pause(f *Failure, n int, again bool, now time.Time) (pause time.Duration, out bool) {
-	if asked, ok := f.Wait(now); ok {
+	if asked, ok := f.waitOfHeader(now); ok {
 		return asked, true
 	}
 	longest := cmp.Or(h.MaxCooldown, 5*time.Minute)
+	if asked, ok := f.waitOfBody(); ok {
+		return min(asked, longest), true
+	}
 	if f.OutOfQuota() {
 		return longest, true
 	}

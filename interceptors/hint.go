@@ -20,13 +20,22 @@ const longestHint = 24 * time.Hour
 //   - Retry-After-Ms, then Retry-After, in seconds or as a date
 //   - of a 429, the fields that say when its limits are reset: X-Ratelimit-Reset-Requests
 //     and its many spellings
-//   - the body: RetryInfo of Google's APIs, "try again in 20s" of OpenAI's message
+//   - of a 429, 503 or 529, the body: RetryInfo of Google's APIs, "try again in 20s" of
+//     OpenAI's message. Those of other statuses may quote what the client has sent.
 func (f *Failure) Wait(now time.Time) (pause time.Duration, ok bool) {
+	if pause, ok = f.waitOfHeader(now); ok {
+		return pause, ok
+	}
+	return f.waitOfBody()
+}
+
+// waitOfHeader is Wait by the header alone.
+func (f *Failure) waitOfHeader(now time.Time) (pause time.Duration, ok bool) {
 	if f.Status == 0 {
 		return 0, false
 	}
-	if v := f.Header.Get("Retry-After-Ms"); v != "" {
-		if d, err := time.ParseDuration(v + "ms"); err == nil && believed(d) {
+	if v := strings.TrimSpace(f.Header.Get("Retry-After-Ms")); v != "" {
+		if d, ok := duration(v, "ms"); ok && believed(d) {
 			return d, true
 		}
 	}
@@ -34,11 +43,18 @@ func (f *Failure) Wait(now time.Time) (pause time.Duration, ok bool) {
 		return d, true
 	}
 	if f.Status == http.StatusTooManyRequests {
-		if d, ok := resetOf(f.Header, now); ok {
-			return d, true
-		}
+		return resetOf(f.Header, now)
 	}
-	return bodyHint(f.Body)
+	return 0, false
+}
+
+// waitOfBody is Wait by the body alone.
+func (f *Failure) waitOfBody() (pause time.Duration, ok bool) {
+	switch f.Status {
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable, 529:
+		return bodyHint(f.Body)
+	}
+	return 0, false
 }
 
 func believed(d time.Duration) bool { return d > 0 && d <= longestHint }
@@ -62,10 +78,7 @@ func parsePause(v string, now time.Time) (d time.Duration, ok bool) {
 		}
 		return d, believed(d)
 	}
-	if d, err := time.ParseDuration(v + "s"); err == nil { // 1.5
-		return d, believed(d)
-	}
-	if d, err := time.ParseDuration(v); err == nil {
+	if d, ok := duration(v, "s"); ok {
 		return d, believed(d)
 	}
 	t, err := time.Parse(time.RFC3339, v)
@@ -77,6 +90,15 @@ func parsePause(v string, now time.Time) (d time.Duration, ok bool) {
 	}
 	d = t.Sub(now)
 	return d, believed(d)
+}
+
+// duration reads a number of units, such as 1.5, or a duration with units of its own.
+func duration(v, unit string) (d time.Duration, ok bool) {
+	if strings.Trim(v, "0123456789.") == "" {
+		v += unit
+	}
+	d, err := time.ParseDuration(v)
+	return d, err == nil
 }
 
 // resetOf returns when the limit that was hit is reset. Limits that have nothing left are

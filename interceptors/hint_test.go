@@ -33,6 +33,11 @@ func TestFailureWait(t *testing.T) {
 		{"a fraction", 500, fields("Retry-After", "1.5"), ``, 1500 * ms},
 		{"a day", 500, fields("Retry-After", "86400"), ``, 24 * time.Hour},
 		{"more than a day", 500, fields("Retry-After", "86401"), ``, 0},
+		{"minutes", 500, fields("Retry-After", "6m"), ``, 6 * time.Minute},
+		{"two numbers", 500, fields("Retry-After", "1m2"), ``, 0},
+		{"a fraction of a millisecond", 500, fields("Retry-After-Ms", "1500.5"), ``, 1500*ms + 500*time.Microsecond},
+		{"milliseconds that say so", 500, fields("Retry-After-Ms", "2s"), ``, 2 * sec},
+		{"two numbers of milliseconds", 500, fields("Retry-After-Ms", "1m2"), ``, 0},
 		{"no time", 500, fields("Retry-After", "0"), ``, 0},
 		{"less than no time", 500, fields("Retry-After", "-3"), ``, 0},
 		{"a sign", 500, fields("Retry-After", "+3"), ``, 0},
@@ -46,6 +51,7 @@ func TestFailureWait(t *testing.T) {
 		{"too many milliseconds", 500, fields("Retry-After", "7", "Retry-After-Ms", "86400001"), ``, 7 * sec},
 
 		{"OpenAI", 429, fields("X-Ratelimit-Remaining-Requests", "0", "X-Ratelimit-Reset-Requests", "6m0s"), ``, 6 * time.Minute},
+		{"OpenAI, in whole minutes", 429, fields("X-Ratelimit-Reset-Tokens", "6m"), ``, 6 * time.Minute},
 		{"OpenAI, in a moment", 429, fields("X-Ratelimit-Remaining-Tokens", "0", "X-Ratelimit-Reset-Tokens", "17ms"), ``, 17 * ms},
 		{
 			"the limit that was hit", 429,
@@ -80,6 +86,10 @@ func TestFailureWait(t *testing.T) {
 		{"xAI's text", 429, nil, `{"code":"slow","error":"Too fast: try again in 2 hours."}`, 2 * time.Hour},
 		{"no number", 429, nil, `{"error":{"message":"Please try again in a moment."}}`, 0},
 		{"an event of a WebSocket", 429, nil, `{"type":"error","status":429,"error":{"message":"Please try again in 3s."}}`, 3 * sec},
+		{"of an overload", 529, nil, `{"error":{"message":"try again in 3s"}}`, 3 * sec},
+		{"quoted by a 400", 400, nil, `{"error":{"message":"Invalid value: 'try again in 23h'."}}`, 0},
+		{"quoted by a 403", 403, nil, `{"error":{"message":"Not allowed: 'try again in 23h'."}}`, 0},
+		{"of a 500", 500, nil, `{"error":{"message":"try again in 3s"}}`, 0},
 		{"not in a prompt", 429, nil, `{"error":{"message":"no"},"prompt":"try again in 3s"}`, 0},
 		{"no JSON", 429, nil, `<html>try again in 3s</html>`, 0},
 		{"no answer", 0, nil, `{"error":{"message":"Please try again in 3s."}}`, 0},
@@ -87,6 +97,17 @@ func TestFailureWait(t *testing.T) {
 		f := &interceptors.Failure{Status: tt.status, Header: tt.header, Body: []byte(tt.body)}
 		if got, ok := f.Wait(noon); got != tt.want || ok != (tt.want > 0) {
 			t.Errorf("%s: got %v, %v; want %v", tt.name, got, ok, tt.want)
+		}
+	}
+}
+
+// A dependency that failed may be back a moment later.
+func TestFailureRetryable(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[int]bool{408: true, 409: true, 424: true, 429: true, 498: true, 500: true, 529: true, 400: false, 403: false, 422: false} {
+		f := &interceptors.Failure{Status: status, Header: http.Header{}}
+		if got := f.Retryable(); got != want {
+			t.Errorf("%d: got %v", status, got)
 		}
 	}
 }
@@ -144,7 +165,16 @@ func TestFailureOutOfQuota(t *testing.T) {
 		{429, `{"type":"error","status":429,"error":{"code":"insufficient_quota"}}`, true},
 		{400, `{"type":"error","error":{"type":"invalid_request_error","message":"Your credit balance is too low to access the Anthropic API."}}`, true},
 		{429, `{"code":"slow","error":"Your team has used all available credits"}`, true},
+		{403, `{"error":"Your team has used all available credits"}`, true},
+		{400, `{"error":{"code":"Arrearage"}}`, true},
 		{402, ``, true},
+		{400, `{"error":{"message":"Invalid value: 'your credit balance is too low'.","type":"invalid_request_error","code":"invalid_value"}}`, false},
+		{403, `{"error":{"message":"No access to insufficient credits","code":"my_quota"}}`, false},
+		{429, `{"error":{"code":"Throttling.RateQuota","message":"Requests rate limit exceeded, please try again later."}}`, false},
+		{429, `{"error":{"code":"Throttling.AllocationQuota","type":"Throttling.AllocationQuota","message":"Allocated quota exceeded, please increase your quota limit."}}`, false},
+		{429, `{"error":{"type":"requests","code":"quota_exceeded_per_minute"}}`, false},
+		{429, `{"error":{"code":429,"message":"You exceeded your current quota, please check your plan and billing details.","status":"RESOURCE_EXHAUSTED"}}`, true},
+		{429, `{"error":{"code":429,"message":"You exceeded your current quota, please check your plan and billing details. Please retry in 36.5s.","status":"RESOURCE_EXHAUSTED"}}`, false},
 		{429, `{"error":{"status":"RESOURCE_EXHAUSTED","details":[{"violations":[{"quotaId":"GenerateRequestsPerDayPerProjectPerModel-FreeTier"}]},{"retryDelay":"20s"}]}}`, true},
 		{429, `{"error":{"status":"RESOURCE_EXHAUSTED","message":"You exceeded your current quota, please check your plan and billing details.","details":[{"violations":[{"quotaId":"GenerateRequestsPerMinutePerProjectPerModel"}]}]}}`, false},
 		{429, `{"error":{"code":"rate_limit_exceeded","type":"tokens","message":"Rate limit reached"}}`, false},

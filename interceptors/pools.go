@@ -152,8 +152,10 @@ func (p *Pools) ask(ctx context.Context, x *llmproxy.Exchange, t *Target, v visi
 		f = failureOf(reply, nil)
 	}
 	switch {
-	case f.elsewhere() && f.Status != http.StatusNotFound:
+	case f.ill():
 		p.ward.fell(&p.Health, v, f, time.Now())
+	case f.Status == http.StatusUnauthorized, f.Status == http.StatusForbidden:
+		p.ward.leave(v) // it may be this request that is not allowed
 	case f.Status > 0:
 		p.ward.recovered(v, time.Now()) // it answers, if only that the request is wrong
 	default:

@@ -113,3 +113,14 @@ func (f *Failure) elsewhere() bool {
 	}
 	return transient(f.Status) || f.OutOfQuota()
 }
+
+// ill reports whether f says something of the target, and not only of the request.
+func (f *Failure) ill() bool {
+	switch f.Status {
+	case http.StatusNotFound:
+		return false
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return f.ofAccount() || f.OutOfQuota()
+	}
+	return f.elsewhere()
+}
