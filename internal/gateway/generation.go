@@ -105,9 +105,10 @@ func (g *Gateway) build(c *Config, parts Parts, before *generation) (*generation
 	if before != nil {
 		n.quotas = maps.Clone(before.quotas)
 	}
-	if before != nil && reflect.DeepEqual(before.config.Providers, c.Providers) && reflect.DeepEqual(before.config.Models, c.Models) {
+	if before != nil && reflect.DeepEqual(before.config.Providers, c.Providers) && slices.EqualFunc(before.config.Models, c.Models, sameModel) {
 		// Pools know who is down, and where conversations began; providers have tokens.
 		n.providers, n.pools = before.providers, before.pools
+		c.Models = before.config.Models // with their routes
 	} else if err := n.buildProviders(c); err != nil {
 		return nil, err
 	}
@@ -152,6 +153,11 @@ func (g *Gateway) build(c *Config, parts Parts, before *generation) (*generation
 		n.pair = &pair
 	}
 	return n, nil
+}
+
+// sameModel reports whether the configuration says the same of two models.
+func sameModel(a, b ModelConfig) bool {
+	return a.Name == b.Name && slices.Equal(a.Targets, b.Targets) && slices.Equal(a.Weights, b.Weights)
 }
 
 // buildProviders makes the providers of c, and the pools of its models.

@@ -41,8 +41,9 @@ type keyring struct {
 	limits *interceptors.Limits
 }
 
-// openKeyring reads the keys of c, whose ledger is b; billing prices what they spend.
-func openKeyring(ctx context.Context, c *Config, b *books, billing *llmproxy.BillingCalculator, logger *slog.Logger) (*keyring, error) {
+// openKeyring reads the keys of c, whose ledger is b; billing prices what they spend, and
+// reach says where else than it is routed an exchange may be sent to.
+func openKeyring(ctx context.Context, c *Config, b *books, billing *llmproxy.BillingCalculator, reach func(*llmproxy.Exchange) []llmproxy.Route, logger *slog.Logger) (*keyring, error) {
 	store, err := openKeys(ctx, c.Ledger.URL)
 	if err != nil {
 		return nil, fmt.Errorf("the keys: %w", err)
@@ -61,7 +62,7 @@ func openKeyring(ctx context.Context, c *Config, b *books, billing *llmproxy.Bil
 		owners: keys.NewOwners(store, keys.OwnersOptions{Logger: logger}),
 		budget: &keys.Budget{
 			Keys: ring, Holder: holder, Billing: billing, Background: records, Logger: logger,
-			Reach:         c.reach,
+			Reach:         reach,
 			AllowUnpriced: c.Pricing.Unpriced == unpricedAllow, AllowStoreDown: c.Ledger.OnStoreDown == storeDownAllow,
 		},
 	}, nil

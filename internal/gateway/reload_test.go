@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/fsnotify/fsnotify"
+
+	"github.com/llmproxy/llmproxy"
 )
 
 // another returns a copy of r's configuration, changed.
@@ -111,21 +113,35 @@ func TestReloadRemembers(t *testing.T) {
 	t.Parallel()
 	r := start(t, http.HandlerFunc(plain), func(c *Config) {
 		c.Interceptors = []InterceptorConfig{{Limits: &LimitsConfig{Per: "gateway", RPM: 1}}}
+		c.Models = []ModelConfig{{Name: "fast", Targets: []string{"openai/gpt-5-mini"}}}
 	})
 	if resp := r.post(t, false); resp.StatusCode != http.StatusOK {
 		t.Fatalf("got %s", resp.Status)
 	}
 	before := r.gateway.current.Load()
-	if err := r.gateway.Reload(r.another(func(c *Config) {
+	next := r.another(func(c *Config) {
 		c.Interceptors = []InterceptorConfig{{Limits: &LimitsConfig{Per: "gateway", RPM: 1}}}
-	}), Parts{}); err != nil {
+		c.Models = []ModelConfig{{Name: "fast", Targets: []string{"openai/gpt-5-mini"}}}
+	})
+	if err := r.gateway.Reload(next, Parts{}); err != nil {
 		t.Fatal(err)
 	}
 	if resp := r.post(t, false); resp.StatusCode != http.StatusTooManyRequests {
 		t.Errorf("got %s, want 429", resp.Status)
 	}
-	if now := r.gateway.current.Load(); now.providers["openai"] != before.providers["openai"] {
-		t.Error("the provider is another, although nothing about it has changed")
+	if now := r.gateway.current.Load(); now.providers["openai"] != before.providers["openai"] || now.pools != before.pools {
+		t.Error("the provider or the pools are others, although nothing about them has changed")
+	}
+	// Where budgets look for the dearest target.
+	if routes := next.reach(&llmproxy.Exchange{Meta: llmproxy.BodyMetadata{Model: "fast"}}); len(routes) != 1 || routes[0].Model != "gpt-5-mini" {
+		t.Errorf("the model leads to %v", routes)
+	}
+	other := r.another(func(c *Config) { c.Models = []ModelConfig{{Name: "fast", Targets: []string{"openai/gpt-5"}}} })
+	if err := r.gateway.Reload(other, Parts{}); err != nil {
+		t.Fatal(err)
+	}
+	if now := r.gateway.current.Load(); now.pools == before.pools {
+		t.Error("the pools are those of other models")
 	}
 }
 

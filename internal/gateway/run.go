@@ -125,7 +125,7 @@ func (m *machinery) open(version string) error {
 		}
 	}
 	if c.Auth.Mode == authKeys {
-		if m.keyring, err = openKeyring(m.ctx, c, m.books, m.billing(), m.logger); err != nil {
+		if m.keyring, err = openKeyring(m.ctx, c, m.books, m.billing(), m.reach, m.logger); err != nil {
 			return err
 		}
 		for _, run := range m.keyring.background() {
@@ -182,6 +182,12 @@ func (m *machinery) billing() *llmproxy.BillingCalculator {
 			return llmproxy.Ratio{} // 1
 		},
 	}
+}
+
+// reach returns where else than it is routed an exchange may be sent to, by the
+// configuration that counts at the time.
+func (m *machinery) reach(x *llmproxy.Exchange) []llmproxy.Route {
+	return m.active.Load().config.reach(x)
 }
 
 // activate makes c, whose prices are given, the configuration that counts.
