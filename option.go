@@ -112,7 +112,8 @@ func WithBilling(b *BillingCalculator) Option { return func(a *AutoRouter) { a.b
 // WithBillingCallback has f told of every exchange, WebSocket turns included, once it has
 // been priced and before its record is kept: r as it will be kept, and what it costs. Neither
 // may be kept or changed. It must be safe for concurrent use, and the end of the answer
-// waits for it.
+// waits for it. A background response that a later answer settles at once is told of again,
+// with r.Revision 1; one that the recorder settles by itself, later, is not.
 func WithBillingCallback(f func(r *Record, b *BillingResult)) Option {
 	return func(a *AutoRouter) { a.onBilling = f }
 }

@@ -123,6 +123,7 @@ type Recorder interface {
 type Settler interface {
 	Recorder
 	// Settle gives the pending record of the response its outcome, usage and cost: those of
-	// r. settled is false where the response is not pending, or not any more.
+	// r. It must not wait for a database. settled is false where the response is not pending,
+	// or not any more, and where that is not known yet: then r is kept, and settles it later.
 	Settle(ctx context.Context, provider, responseID string, r *Record) (settled bool, err error)
 }
