@@ -23,8 +23,9 @@ type Health struct {
 
 // ward knows the targets that are not well.
 type ward struct {
-	mu         sync.Mutex // guards conditions, and what they point to
+	mu         sync.Mutex // guards the following, and what conditions point to
 	conditions *recent[patient, *condition]
+	falls      uint64 // so far
 }
 
 // patient is what can be out of order: a model at a provider, asked with one credential.
@@ -38,6 +39,7 @@ type condition struct {
 	failures int
 	until    time.Time // it is left alone; zero: it has not failed often enough
 	probed   bool      // one exchange is trying it out
+	fall     uint64    // the number of its last one
 }
 
 func (c *condition) out(now time.Time) bool {
@@ -52,18 +54,20 @@ func newWard() *ward {
 	return &ward{conditions: newRecent[patient, *condition](wardRoom, 0)}
 }
 
-// visit is the permission to ask a target. It ends with a report.
+// visit is the permission to ask a target. It ends with a report; that of a failure may be
+// followed by others.
 type visit struct {
 	patient
 	probe *condition // what it tries out; nil: nothing
+	falls uint64     // that came before it
 }
 
 // admit reports whether p may be asked now: it is well, or its pause is over and nobody
-// else is trying it.
+// else is trying it. Where all targets are out, v is good for asking one nonetheless.
 func (w *ward) admit(p patient, now time.Time) (v visit, ok bool) {
-	v.patient = p
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	v.patient, v.falls = p, w.falls
 	c, known := w.conditions.get(p, now)
 	if !known || c.until.IsZero() {
 		return v, true
@@ -88,31 +92,31 @@ func (w *ward) out(p patient, now time.Time) (until time.Time, out bool) {
 }
 
 // leave ends v without news.
-func (w *ward) leave(v visit) {
+func (w *ward) leave(v *visit) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	v.end()
 }
 
-func (v visit) end() {
+func (v *visit) end() {
 	if v.probe != nil {
-		v.probe.probed = false
+		v.probe.probed, v.probe = false, nil
 	}
 }
 
-// recovered ends v, whose target has answered. While it is left alone, that changes
-// nothing: a call that began before says nothing of what has been found out since.
-func (w *ward) recovered(v visit, now time.Time) {
+// recovered ends v, whose target has answered. A call that began before the target fell
+// says nothing of what has been found out since.
+func (w *ward) recovered(v *visit, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	v.end()
-	if c, known := w.conditions.get(v.patient, now); known && !now.Before(c.until) {
+	if c, known := w.conditions.get(v.patient, now); known && (c.fall <= v.falls || !now.Before(c.until)) {
 		w.conditions.forget(v.patient)
 	}
 }
 
 // fell ends v, whose target has failed as f.
-func (w *ward) fell(h *Health, v visit, f *Failure, now time.Time) {
+func (w *ward) fell(h *Health, v *visit, f *Failure, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	v.end()
@@ -121,6 +125,8 @@ func (w *ward) fell(h *Health, v visit, f *Failure, now time.Time) {
 		c = &condition{}
 		w.conditions.put(v.patient, c, now)
 	}
+	w.falls++
+	c.fall, v.falls = w.falls, w.falls // what follows in the same visit begins after it
 	pause, at := h.pause(f, c.failures+1, !c.until.IsZero(), now)
 	if !now.Before(c.until) {
 		c.failures++

@@ -1,7 +1,6 @@
 package interceptors
 
 import (
-	"cmp"
 	"context"
 	"math/rand/v2"
 	"net/http"
@@ -27,7 +26,7 @@ import (
 type Pools struct {
 	// Models are the targets by the name of the model, as clients write it.
 	Models map[string][]Target
-	// Attempts is how many targets an exchange may be sent to; 0 means 3.
+	// Attempts is how many targets an exchange may be sent to; 0 means all.
 	Attempts int
 
 	Health   Health
@@ -94,74 +93,94 @@ func (p *Pools) Intercept(ctx context.Context, x *llmproxy.Exchange, next llmpro
 		return next(ctx, x)
 	}
 	x.OnSettled(func(r *llmproxy.Record) { p.origins.learn(r, talk, time.Now()) })
-	most := min(cmp.Or(p.Attempts, 3), len(order))
+	most := len(order)
+	if p.Attempts > 0 {
+		most = min(most, p.Attempts)
+	}
 	bound := continues(x)
 	if bound || x.Body == nil {
 		most = 1
 	}
-	var reply *llmproxy.Reply
-	var err error
-	asked := 0
-	for _, i := range order {
-		t := &targets[i]
-		v, ok := p.ward.admit(patientOf(t, x), time.Now())
-		if !ok && !bound {
+	w := failover{Pools: p, targets: targets, x: x, next: next, most: most, evenOut: bound}
+	if reply, err := w.along(ctx, order); w.asked > 0 {
+		return reply, err
+	}
+	// All are out: that one first that comes back first.
+	w.evenOut = true
+	return w.along(ctx, p.byReturn(targets, order, x, now))
+}
+
+// failover is the way of an exchange from target to target.
+type failover struct {
+	*Pools
+	targets []Target
+	x       *llmproxy.Exchange
+	next    llmproxy.RoundTripFunc
+	most    int  // targets to ask
+	evenOut bool // asks also those that are out
+
+	asked int
+}
+
+// along asks the targets at the places of order until one answers.
+func (w *failover) along(ctx context.Context, order []int) (reply *llmproxy.Reply, err error) {
+	for n, i := range order {
+		t := &w.targets[i]
+		v, ok := w.ward.admit(patientOf(t, w.x), time.Now())
+		if !ok && !w.evenOut {
 			continue
 		}
 		discard(reply)
-		asked++
-		var on bool
-		if reply, err, on = p.ask(ctx, x, t, v, asked < most, next); !on {
-			return reply, err
+		w.asked++
+		on := false
+		if reply, err, on = w.ask(ctx, t, v, order[n+1:]); !on {
+			break
 		}
-	}
-	if asked == 0 {
-		// All are out: what the client gets is the answer of the one that comes back first.
-		t := p.soonest(targets, order, x, now)
-		reply, err, _ = p.ask(ctx, x, t, visit{patient: patientOf(t, x)}, false, next)
 	}
 	return reply, err
 }
 
-// ask sends x to t and reports on it. on says that another target is to be asked.
-func (p *Pools) ask(ctx context.Context, x *llmproxy.Exchange, t *Target, v visit, more bool, next llmproxy.RoundTripFunc) (reply *llmproxy.Reply, err error, on bool) {
+// ask sends the exchange to t and reports on it. on says that another target is to be
+// asked, one of rest.
+func (w *failover) ask(ctx context.Context, t *Target, v visit, rest []int) (reply *llmproxy.Reply, err error, on bool) {
+	p, x := w.Pools, w.x
 	ended := false
 	defer func() {
 		if !ended {
-			p.ward.leave(v) // a panic
+			p.ward.leave(&v) // a panic
 		}
 	}()
 	c := x.Clone()
 	c.Route = t.route()
-	reply, err = next(ctx, c)
+	reply, err = w.next(&asking{Context: ctx, failover: w, visit: &v, rest: rest}, c)
 	ended = true
 	switch {
 	case !failed(reply, err):
-		p.ward.recovered(v, time.Now())
+		p.ward.recovered(&v, time.Now())
 		return reply, nil, false
 	case ctx.Err() != nil:
-		p.ward.leave(v)
+		p.ward.leave(&v)
 		return reply, err, false
 	}
 	f := &Failure{Err: err}
 	if err == nil {
 		if reply.StatusCode == http.StatusUnauthorized && t.Provider.Settings().ClientKeys {
-			p.ward.leave(v)
+			p.ward.leave(&v)
 			return reply, nil, false // it is the client's key that is wrong
 		}
 		f = failureOf(reply, nil)
 	}
 	switch {
 	case f.ill():
-		p.ward.fell(&p.Health, v, f, time.Now())
+		p.ward.fell(&p.Health, &v, f, time.Now())
 	case f.Status == http.StatusUnauthorized, f.Status == http.StatusForbidden:
-		p.ward.leave(v) // it may be this request that is not allowed
+		p.ward.leave(&v) // it may be this request that is not allowed
 	case f.Status > 0:
-		p.ward.recovered(v, time.Now()) // it answers, if only that the request is wrong
+		p.ward.recovered(&v, time.Now()) // it answers, if only that the request is wrong
 	default:
-		p.ward.leave(v) // the gateway's own refusal
+		p.ward.leave(&v) // the gateway's own refusal
 	}
-	return reply, err, more && f.elsewhere()
+	return reply, err, w.asked < w.most && f.elsewhere()
 }
 
 // order returns the places of the targets that x, of the conversation talk, can be sent
@@ -211,17 +230,14 @@ func (p *Pools) talk(targets []Target, x *llmproxy.Exchange) thread {
 	return p.Affinity.conversation(x.Header, body)
 }
 
-// soonest returns the target of order that comes back first.
-func (p *Pools) soonest(targets []Target, order []int, x *llmproxy.Exchange, now time.Time) *Target {
-	var first *Target
-	var at time.Time
+// byReturn returns order, sorted by when the targets come back.
+func (p *Pools) byReturn(targets []Target, order []int, x *llmproxy.Exchange, now time.Time) []int {
+	until := make(map[int]time.Time, len(order))
 	for _, i := range order {
-		until, _ := p.ward.out(patientOf(&targets[i], x), now)
-		if first == nil || until.Before(at) {
-			first, at = &targets[i], until
-		}
+		until[i], _ = p.ward.out(patientOf(&targets[i], x), now)
 	}
-	return first
+	slices.SortStableFunc(order, func(a, b int) int { return until[a].Compare(until[b]) })
+	return order
 }
 
 // patientOf is t as x asks it.

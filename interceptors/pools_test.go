@@ -72,6 +72,7 @@ func TestPoolsFallBack(t *testing.T) {
 		{"status=529", 2, 200},
 		{"status=498", 2, 200},
 		{"status=408", 2, 200},
+		{"status=424", 2, 200},
 		{"status=429", 2, 200},
 		{"status=429,code=insufficient_quota", 2, 200},
 		{"status=402", 2, 200},
@@ -118,7 +119,7 @@ func TestPoolsFallBack(t *testing.T) {
 func TestPoolsHandOnTheLastAnswer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		p := setPools(t, [][]string{{"status=500"}, {"status=503"}, {"status=429,retry-after=9"}, nil}, nil)
+		p := setPools(t, [][]string{{"status=500"}, {"status=503"}, {"status=429,retry-after=9"}, nil}, func(p *interceptors.Pools) { p.Attempts = 3 })
 		plain := setStage(t, once("status=429,retry-after=9"), []string{"openai"})
 		want := plain.post(strings.Replace(chatBody, "gpt-5-mini", "m2", 1))
 		got := p.post(best(chatBody))
@@ -265,7 +266,58 @@ func TestPoolsTryOutWithOneExchange(t *testing.T) {
 	})
 }
 
-// Where all are out, an exchange makes one call: of the target that comes back first.
+// All targets are asked, where nothing else is said.
+func TestPoolsAskAll(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		down := []string{"status=500"}
+		p := setPools(t, [][]string{down, down, down, down, nil}, nil)
+		if got := p.post(best(chatBody)); got.Code != 200 {
+			t.Errorf("got %d", got.Code)
+		}
+		if want := []string{"p0", "p1", "p2", "p3", "p4"}; !slices.Equal(p.asked(), want) {
+			t.Errorf("asked %v, want %v", p.asked(), want)
+		}
+	})
+}
+
+// Where all are out, all are asked, in the order in which they come back; one that answers
+// is well again.
+func TestPoolsAllOutAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := setPools(t, [][]string{{"status=429,retry-after=60"}, {"status=429,retry-after=20", "status=503"}, {"status=429,retry-after=40"}}, nil)
+		for _, want := range []int{429, 200, 200} {
+			if got := p.post(best(chatBody)); got.Code != want {
+				t.Errorf("got %d, want %d", got.Code, want)
+			}
+		}
+		if want := []string{"p0", "p1", "p2", "p1", "p2", "p2"}; !slices.Equal(p.asked(), want) {
+			t.Errorf("asked %v, want %v", p.asked(), want)
+		}
+	})
+}
+
+// A call that began before its target fell, and succeeds, does not make it well.
+func TestPoolsLateSuccess(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := setPools(t, [][]string{{"delay=2s", "status=429,retry-after=30"}, nil}, nil)
+		done := make(chan int)
+		go func() { done <- p.post(best(chatBody)).Code }()
+		synctest.Wait()
+		p.post(best(chatBody))
+		if got := <-done; got != 200 {
+			t.Errorf("got %d", got)
+		}
+		p.post(best(chatBody))
+		if want := []string{"p0", "p0", "p1", "p1"}; !slices.Equal(p.asked(), want) {
+			t.Errorf("asked %v, want %v", p.asked(), want)
+		}
+	})
+}
+
+// Where all are out, that one is asked first that comes back first.
 func TestPoolsAllOut(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -456,6 +508,57 @@ func TestPoolsAroundRetry(t *testing.T) {
 		}
 		if want := []time.Duration{0, 200 * ms, 200 * ms, 400 * ms}; !slices.Equal(p.times(), want) {
 			t.Errorf("at %v, want %v", p.times(), want)
+		}
+	})
+}
+
+// A retry inside does not wait while another target is well, and others learn at once what
+// it has found out.
+func TestPoolsAroundRetryThatWouldWait(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		words [][]string
+		asked []string
+		took  time.Duration
+	}{
+		{"a long hint", [][]string{{"status=429,retry-after=25"}, nil}, []string{"p0", "p1", "p1"}, 0},
+		{"a lack of capacity", [][]string{{"status=498"}, nil}, []string{"p0", "p1", "p1"}, 0},
+		{"a short hint", [][]string{{"status=429,retry-after=1"}, nil}, []string{"p0", "p0", "p0"}, 1200 * ms},
+		{"no hint", [][]string{{"status=529"}, nil}, []string{"p0", "p0", "p0"}, 200 * ms},
+		{"nobody else", [][]string{{"status=429,retry-after=25"}}, []string{"p0", "p0", "p0"}, 25200 * ms},
+		{"nobody else is well", [][]string{{"status=429,retry-after=25"}, {"status=429,retry-after=20"}}, []string{"p0", "p1", "p1", "p1"}, 20200 * ms},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p := setPools(t, tt.words, nil, llmproxy.WithInterceptor(&interceptors.Retry{Jitter: longest}))
+				if got := p.post(best(chatBody)); got.Code != 200 || time.Since(p.began) != tt.took {
+					t.Errorf("got %d after %v, want %v", got.Code, time.Since(p.began), tt.took)
+				}
+				p.post(best(chatBody))
+				if !slices.Equal(p.asked(), tt.asked) {
+					t.Errorf("asked %v, want %v", p.asked(), tt.asked)
+				}
+			})
+		})
+	}
+}
+
+// While a retry inside waits, others go to another target.
+func TestPoolsLearnFromRetry(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := setPools(t, [][]string{{"status=429,retry-after=1"}, nil}, nil, llmproxy.WithInterceptor(&interceptors.Retry{Jitter: longest}))
+		done := make(chan int)
+		go func() { done <- p.post(best(chatBody)).Code }()
+		synctest.Wait() // it waits
+		p.post(best(chatBody))
+		if got := <-done; got != 200 {
+			t.Errorf("got %d", got)
+		}
+		if want := []string{"p0", "p1", "p0"}; !slices.Equal(p.asked(), want) {
+			t.Errorf("asked %v, want %v", p.asked(), want)
 		}
 	})
 }

@@ -14,7 +14,8 @@ import (
 // Retry asks the same provider again when a call has failed in a way that may pass: see
 // [Failure.Retryable]. It waits as long as the provider asks for, else for a random time
 // that doubles with each attempt. What is not worth waiting for is handed on at once and
-// as it came. Nothing is sent again once the client has a byte of the answer.
+// as it came. Inside of [Pools], nothing is waited for longer than a second, nor a lack of
+// capacity (498) at all, while another target is well. Nothing is sent again once the client has a byte of the answer.
 //
 // Its zero value is ready. It is safe for concurrent use and must not be copied after its
 // first.
@@ -54,7 +55,7 @@ func (r *Retry) Intercept(ctx context.Context, x *llmproxy.Exchange, next llmpro
 		if !failed(reply, err) || n >= cmp.Or(r.Attempts, 3) || ctx.Err() != nil || !again(x) {
 			return reply, err
 		}
-		pause, retry := r.judge(x, reply, err, n)
+		pause, retry := r.judge(askingOf(ctx), x, reply, err, n)
 		now := time.Now()
 		if !retry || now.Add(pause).Sub(began) > cmp.Or(r.Within, time.Minute) || !budget.spend(now) || !sleep(ctx, pause) {
 			return reply, err
@@ -79,8 +80,12 @@ func again(x *llmproxy.Exchange) bool {
 	return true
 }
 
-// judge decides whether to send x again after its nth call, and how long to wait first.
-func (r *Retry) judge(x *llmproxy.Exchange, reply *llmproxy.Reply, err error, n int) (pause time.Duration, retry bool) {
+// patience is how long an exchange waits for a target while another one stands by.
+const patience = time.Second
+
+// judge decides whether to send x again after its nth call, and how long to wait first. In
+// a pool, it is a call of a's.
+func (r *Retry) judge(a *asking, x *llmproxy.Exchange, reply *llmproxy.Reply, err error, n int) (pause time.Duration, retry bool) {
 	if err == nil && r.Retryable == nil && !transient(reply.StatusCode) && reply.Header.Get("X-Should-Retry") != "true" {
 		return 0, false // its body need not be read
 	}
@@ -96,12 +101,23 @@ func (r *Retry) judge(x *llmproxy.Exchange, reply *llmproxy.Reply, err error, n 
 	if !retry {
 		return 0, false
 	}
+	longest, maxWait := cmp.Or(r.Max, 8*time.Second), cmp.Or(r.MaxWait, 30*time.Second)
+	if a.alternative() {
+		if f.Status == 498 {
+			return 0, false
+		}
+		longest, maxWait = min(longest, patience), min(maxWait, patience)
+	}
 	base := cmp.Or(r.Base, 200*time.Millisecond)
 	if hint, ok := f.Wait(time.Now()); ok {
+		if hint > maxWait {
+			return 0, false
+		}
+		a.failed(f)
 		// Not all at once: the provider has told everybody the same.
-		return hint + r.jitter(base), hint <= cmp.Or(r.MaxWait, 30*time.Second)
+		return hint + r.jitter(base), true
 	}
-	longest := cmp.Or(r.Max, 8*time.Second)
+	a.failed(f)
 	for ; n > 1 && base < longest; n-- {
 		base *= 2
 	}
