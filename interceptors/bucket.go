@@ -25,6 +25,15 @@ func (b *bucket) fill(most int64, now time.Time) {
 	b.last = b.last.Add(time.Duration(scale(gained, int64(time.Minute), most)))
 }
 
+// full reports whether b holds all of a limit of most a minute; of none, it does.
+func (b *bucket) full(most int64, now time.Time) bool {
+	if most <= 0 {
+		return true
+	}
+	b.fill(most, now)
+	return b.level >= most
+}
+
 // lacks is how long it takes from now until b, filled, holds n; 0: it does.
 func (b *bucket) lacks(n, most int64, now time.Time) time.Duration {
 	if n <= b.level {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,7 +19,7 @@ type Per int
 const (
 	PerGateway Per = iota // nothing: all share one
 	PerKey                // the gateway key ([llmproxy.Caller])
-	PerModel              // the model, as the client names it
+	PerModel              // the model, as PROVIDER/MODEL in lower case: however clients write it
 	PerTag                // the value of a tag
 )
 
@@ -67,12 +68,13 @@ type Limits struct {
 	// Completion is the number of tokens reserved for an answer whose length the client
 	// does not bound; 0 means 1024.
 	Completion int64
-	// Remember is how many values are remembered. Of the others a quota is whole again.
-	// Values with exchanges under way are never forgotten. 0 means 10,000.
+	// Remember is how many values are remembered. Those whose quota is whole again make
+	// room for others; while none is, the others share one. 0 means 10,000.
 	Remember int
 
 	mu       sync.Mutex // guards the following, and what accounts point to
 	accounts *recent[string, *account]
+	others   account // of all for which there is no room
 }
 
 var _ llmproxy.Interceptor = (*Limits)(nil)
@@ -81,14 +83,21 @@ var _ llmproxy.Interceptor = (*Limits)(nil)
 type account struct {
 	requests, tokens bucket
 	running          int
+	quota            Quota // the last one that it was asked for
+}
+
+// whole reports whether nothing of a's quota is taken, as if nobody had asked for it.
+func (a *account) whole(now time.Time) bool {
+	return a.running == 0 && a.requests.full(a.quota.Requests, now) && a.tokens.full(a.quota.Tokens, now)
 }
 
 // hold is what an exchange has taken of an account.
 type hold struct {
 	limits *Limits
 	*account
-	tokens int64 // reserved
-	ended  bool  // guarded by limits.mu
+	requests, tokens int64 // reserved
+	metered          bool  // tokens are bounded: what was used is to be taken
+	ended            bool  // guarded by limits.mu
 }
 
 // Intercept takes x out of its quota.
@@ -131,7 +140,11 @@ func (l *Limits) value(x *llmproxy.Exchange) string {
 	case PerKey:
 		return x.Caller.Key
 	case PerModel:
-		return x.Meta.Model
+		model := strings.ToLower(x.UpstreamModel())
+		if p := x.Route.Provider; p != nil {
+			return p.Name() + "/" + model
+		}
+		return model
 	case PerTag:
 		return x.Tags[l.Tag]
 	}
@@ -167,15 +180,8 @@ func (l *Limits) take(value string, n int64, now time.Time) (h *hold, refusal er
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.accounts == nil {
-		l.accounts = newRecent[string, *account](cmp.Or(l.Remember, 10_000), 0)
-		l.accounts.kept = func(a *account) bool { return a.running > 0 }
-	}
-	a, known := l.accounts.get(value, now)
-	if !known {
-		a = &account{}
-		l.accounts.put(value, a, now)
-	}
+	a := l.account(value, now)
+	a.quota = quota
 	if quota.Concurrent > 0 && a.running >= quota.Concurrent {
 		return nil, l.refuse(codeConcurrency, "requests at a time", int64(quota.Concurrent), time.Second)
 	}
@@ -192,10 +198,34 @@ func (l *Limits) take(value string, n int64, now time.Time) (h *hold, refusal er
 			return nil, l.refuse(codeRateLimit, "tokens a minute", quota.Tokens, wait)
 		}
 	}
+	// What is not bounded is not taken: nothing would ever fill it up again.
+	h = &hold{limits: l, account: a, metered: quota.Tokens > 0}
+	if quota.Requests > 0 {
+		h.requests = 1
+	}
+	if h.metered {
+		h.tokens = n
+	}
 	a.running++
-	a.requests.level--
-	a.tokens.level -= n
-	return &hold{limits: l, account: a, tokens: n}, nil
+	a.requests.level -= h.requests
+	a.tokens.level -= h.tokens
+	return h, nil
+}
+
+// account returns that of value, the others' where there is no room. l.mu is held.
+func (l *Limits) account(value string, now time.Time) *account {
+	if l.accounts == nil {
+		l.accounts = newRecent[string, *account](cmp.Or(l.Remember, 10_000), 0)
+	}
+	if a, known := l.accounts.get(value, now); known {
+		return a
+	}
+	if !l.accounts.room(func(a *account) bool { return a.whole(now) }) {
+		return &l.others
+	}
+	a := &account{}
+	l.accounts.put(value, a, now)
+	return a
 }
 
 // refuse returns the refusal of what is beyond a limit of most.
@@ -231,7 +261,9 @@ func (h *hold) end(used int64) {
 	}
 	h.ended = true
 	h.running--
-	h.account.tokens.level += h.tokens - used
+	if h.metered {
+		h.account.tokens.level += h.tokens - used
+	}
 }
 
 // undo gives all of h back: the exchange has not taken place.
@@ -239,7 +271,7 @@ func (h *hold) undo() {
 	h.limits.mu.Lock()
 	defer h.limits.mu.Unlock()
 	h.running--
-	h.requests.level++
+	h.account.requests.level += h.requests
 	h.account.tokens.level += h.tokens
 }
 
@@ -247,5 +279,7 @@ func (h *hold) undo() {
 func (h *hold) charge(used int64) {
 	h.limits.mu.Lock()
 	defer h.limits.mu.Unlock()
-	h.account.tokens.level -= used
+	if h.metered {
+		h.account.tokens.level -= used
+	}
 }

@@ -259,21 +259,68 @@ func TestLimitsInsideRetry(t *testing.T) {
 	})
 }
 
-// Values that are not seen again are forgotten, those with exchanges under way are not.
+// Values whose quota is whole are forgotten, no others are: those for which there is no
+// room share a quota.
 func TestLimitsAreBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := setStage(t, once("delay=10s"), []string{"openai"}, llmproxy.WithInterceptor(&interceptors.Limits{
+		s := setStage(t, once("delay=90s"), []string{"openai"}, llmproxy.WithInterceptor(&interceptors.Limits{
 			Per: interceptors.PerKey, Quota: interceptors.Quota{Requests: 1, Concurrent: 1}, Remember: 2,
 		}))
 		done := make(chan string)
 		go func() { done <- s.ask(0, "slow") }()
 		synctest.Wait()
-		got := []string{s.ask(0, "a"), s.ask(0, "a"), s.ask(0, "b"), s.ask(0, "c"), s.ask(0, "a"), s.ask(0, "slow")}
-		if want := []string{"200", "429 61", "200", "200", "200", "429 1"}; !slices.Equal(got, want) {
+		var got []string
+		for _, key := range []string{"a", "a", "b", "c", "a"} {
+			got = append(got, s.ask(0, key))
+		}
+		for _, key := range []string{"b", "b", "c", "a", "slow"} { // a's is whole
+			got = append(got, s.ask(60*sec, key))
+		}
+		want := []string{"200", "429 61", "200", "429 61", "429 61", "200", "429 61", "200", "429 61", "429 1"}
+		if !slices.Equal(got, want) {
 			t.Errorf("got %v, want %v", got, want)
 		}
 		<-done
+	})
+}
+
+// However a client spells a model, it has one quota; another provider's has another one.
+func TestLimitsPerModel(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := setStage(t, once(), []string{"openai", "second"}, llmproxy.WithFallback("openai"), llmproxy.WithInterceptor(
+			&interceptors.Limits{Per: interceptors.PerModel, Quota: interceptors.Quota{Requests: 1}, Quotas: map[string]interceptors.Quota{"openai/gpt-4": {Requests: 2}}},
+		))
+		var got []int
+		for _, model := range []string{"gpt-5-mini", "gpt-5-mini", "openai/gpt-5-mini", "GPT-5-mini", "second/gpt-5-mini", "gpt-4", "GPT-4", "gpt-4"} {
+			got = append(got, s.post(strings.Replace(chatBody, "gpt-5-mini", model, 1)).Code)
+		}
+		if want := []int{200, 429, 429, 429, 200, 200, 200, 429}; !slices.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	})
+}
+
+// What is not bounded leaves no debt for the time when it is.
+func TestLimitsThatChange(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		bound := int64(0)
+		s := setStage(t, once(), []string{"openai"}, llmproxy.WithInterceptor(&interceptors.Limits{
+			QuotaOf: func(string) (interceptors.Quota, bool) {
+				return interceptors.Quota{Requests: bound, Tokens: 10_000 * bound, Concurrent: 9}, true
+			},
+		}))
+		for _, bound = range []int64{1, 0, 1} {
+			for range 100 * (1 - bound) {
+				s.post(chatBody)
+			}
+			<-time.After(time.Minute)
+			if got := s.post(chatBody); got.Code != 200 {
+				t.Errorf("at %d a minute: got %d %s", bound, got.Code, got.Body)
+			}
+		}
 	})
 }
 

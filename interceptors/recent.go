@@ -12,9 +12,6 @@ type recent[K comparable, V any] struct {
 	life  time.Duration // 0: for ever
 	items map[K]*list.Element
 	order *list.List // of *remembered, the last used first
-
-	// kept reports that an item is not to be forgotten, however many there are. Nil: none.
-	kept func(V) bool
 }
 
 type remembered[K comparable, V any] struct {
@@ -51,13 +48,27 @@ func (r *recent[K, V]) put(key K, v V, now time.Time) {
 		return
 	}
 	r.items[key] = r.order.PushFront(&remembered[K, V]{key, v, now})
-	for e := r.order.Back(); len(r.items) > r.most && e != r.order.Front(); {
-		before := e.Prev()
-		if r.kept == nil || !r.kept(e.Value.(*remembered[K, V]).value) {
-			r.remove(e)
-		}
-		e = before
+	for len(r.items) > max(r.most, 1) {
+		r.remove(r.order.Back())
 	}
+}
+
+// room reports whether there is room for one more, where only items that are spent may be
+// forgotten. It looks at some of those that have not been used for longest, and at others
+// the next time.
+func (r *recent[K, V]) room(spent func(V) bool) bool {
+	const looks = 16 // the time of a call is bounded, however many there are
+	for range min(looks, len(r.items)) {
+		if len(r.items) < r.most {
+			break
+		}
+		if e := r.order.Back(); spent(e.Value.(*remembered[K, V]).value) {
+			r.remove(e)
+		} else {
+			r.order.MoveToFront(e)
+		}
+	}
+	return len(r.items) < r.most
 }
 
 // forget removes key.
