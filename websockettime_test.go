@@ -295,7 +295,7 @@ func TestWebSocketTimeStuckAtTheEnd(t *testing.T) {
 			time.Sleep(8*time.Minute + 30*time.Second)
 			s.says(deltaEvent(""))
 		}
-		s.says(completedEvent("", "resp_1", 1, 1)) // 59 min and 30 s
+		s.says(completedEvent("", "resp_1", 1, 1))                     // 59 min and 30 s
 		s.closes(0, time.Hour+time.Minute+time.Second, 15*time.Second) // a minute of grace, a second for the last word
 		<-s.records
 	})
