@@ -17,7 +17,7 @@ import (
 // it belongs inside of whatever changes that; inside or outside of retries is the same.
 //
 //   - Anthropic, and Claude on Vertex and by Bedrock's InvokeModel: cache_control on the last
-//     block of the system prompt (without one, on the last tool) and on the last block that
+//     block of the system prompt (without one, on the last tool that is not loaded later) and on the last block that
 //     can bear it of the last message.
 //   - Bedrock's Converse: a cachePoint at the end of the system prompt, of the tools and of
 //     the last message.
@@ -121,30 +121,35 @@ func (c *PromptCaching) marked(x *llmproxy.Exchange) *llmproxy.Exchange {
 	if m.rule.Off || style == "" {
 		return x
 	}
-	y := x.Clone()
+	var edits []wire.Edit
 	switch api := x.Operation.API; {
 	case style == CachingBedrock && api == llmproxy.APIConverse:
-		y.Edits = m.cachePoints()
+		edits = m.cachePoints()
 	case style == CachingBedrock && api == llmproxy.APIInvokeModel,
 		style == CachingAnthropic && (api == llmproxy.APIMessages || api == llmproxy.APIInvokeModel):
-		y.Edits = m.cacheControl(style)
+		edits = m.cacheControl(style)
 	case style == CachingOpenAI && chats(api), style == CachingXAI && api == llmproxy.APIResponses:
-		y.Edits = m.cacheKey(c.key(x, m.rule.Key), style)
+		edits = m.cacheKey(c.key(x, m.rule.Key), style)
 	case style == CachingXAI && api == llmproxy.APIChatCompletions:
+		y := x.Clone()
 		y.Header = withField(x.Header, "X-Grok-Conv-Id", c.key(x, m.rule.Key))
+		return y
 	case style == CachingFireworks && chats(api):
+		y := x.Clone()
 		y.Header = c.fireworks(x, m.rule.Key)
-	default:
-		return x
-	}
-	if len(y.Edits) == 0 {
-		y.Edits = x.Edits
 		return y
 	}
-	y.Edits = append(slices.Clone(x.Edits), y.Edits...)
-	if wire.Check(x.Body.Bytes(), y.Edits...) != nil {
+	if len(edits) == 0 {
+		return x
+	}
+	if len(x.Edits) > 0 {
+		edits = append(slices.Clone(x.Edits), edits...)
+	}
+	if wire.Check(x.Body.Bytes(), edits...) != nil {
 		return x // another interceptor replaces what would bear the marks
 	}
+	y := x.Clone()
+	y.Edits = edits
 	return y
 }
 

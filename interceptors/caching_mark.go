@@ -87,9 +87,7 @@ func (m *marking) cacheControl(style CachingStyle) []wire.Edit {
 	}
 	if !m.markText(system, mark) && !m.markLast(system, mark) {
 		// A mark on the system prompt covers the tools, which come before it.
-		if last := lastOf(tools); wire.KindOf(last) == wire.Object {
-			m.insert(m.at(last).End-1, mark)
-		}
+		m.markTools(tools, mark)
 	}
 	m.markMessage(messages, func(content []byte) bool { return m.markText(content, mark) || m.markLast(content, mark) })
 	return m.edits
@@ -152,6 +150,28 @@ func (m *marking) markLast(blocks []byte, mark string) bool {
 	}
 	m.insert(m.at(last).End-1, mark)
 	return true
+}
+
+// markTools marks the last of tools that can bear it: one that has members, and is not
+// loaded later, which keeps it out of the prompt.
+func (m *marking) markTools(tools []byte, mark string) {
+	if wire.KindOf(tools) != wire.Array {
+		return
+	}
+	var last []byte
+	for tool := range wire.Elements(tools) {
+		some := false
+		for range wire.Members(tool) {
+			some = true
+			break
+		}
+		if later, _ := wire.Bool(wire.Member(tool, "defer_loading")); some && !later {
+			last = tool
+		}
+	}
+	if last != nil {
+		m.insert(m.at(last).End-1, mark)
+	}
 }
 
 // cachePoints returns the edits that mark the prompt in the way of Converse.

@@ -61,6 +61,11 @@ func TestCacheControl(t *testing.T) {
 			"what only looks like a mark", messages(`"messages":[{"role":"user","content":"{\"cache_control\":1}"}]`),
 			messages(`"messages":[{"role":"user","content":[{"type":"text","text":"{\"cache_control\":1}",` + marked + `}]}]`),
 		},
+		{
+			"tools that are loaded later, or nothing", messages(`"tools":[{"name":"a"},{"name":"b","defer_loading":true},{ }]`),
+			messages(`"tools":[{"name":"a",` + marked + `},{"name":"b","defer_loading":true},{ }]`),
+		},
+		{"no tool to mark", messages(`"tools":[{}]`), messages(`"tools":[{}]`)},
 		{"odd shapes", messages(`"system":{},"messages":{"role":"user"},"tools":1`), messages(`"system":{},"messages":{"role":"user"},"tools":1`)},
 		{"odd elements", messages(`"system":[1,null],"messages":["a",{"role":1,"content":2},{"role":"user","content":[3]}],"tools":[4]`), messages(`"system":[1,null],"messages":["a",{"role":1,"content":2},{"role":"user","content":[3]}],"tools":[4]`)},
 	} {
@@ -509,6 +514,8 @@ func FuzzCaching(f *testing.F) {
 		messages(`"system":"s","messages":[{"role":"user","content":"hi"}]`),
 		messages(`"system":[{"type":"text","text":"s"}],"tools":[{}],"messages":[{"role":"user","content":[{"type":"text","text":"hi"}]}]`),
 		`{"system":[{"text":"s"}],"toolConfig":{"tools":[{"toolSpec":{}}]},"messages":[{"role":"user","content":[{"text":"hi"}]}]}`,
+		messages(`"tools":[{}]`),
+		messages(`"tools":[{"name":"a"},{ }]`),
 		`{"input":[{"role":"user"}],"instructions":"é"}`,
 		` { } `,
 	} {
