@@ -3,9 +3,7 @@ package interceptors
 import (
 	"bytes"
 	"cmp"
-	"crypto/sha256"
 	"encoding/binary"
-	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -20,7 +18,8 @@ import (
 type Affinity struct {
 	// Headers are the request fields that name a conversation, the first that is there.
 	// Nil: those of coding agents, such as Session-Id and X-Session-Affinity. Without any,
-	// the member prompt_cache_key does.
+	// the member prompt_cache_key does, else what stays the same in all turns: system
+	// prompt, tools, the first message of the user. A name is that of one gateway key's.
 	Headers []string
 	// Remember is how many conversations and responses are remembered; 0 means 65,536.
 	Remember int
@@ -41,37 +40,60 @@ type thread [16]byte
 // none is no conversation.
 var none thread
 
-func threadOf(kind byte, name string) (t thread) {
-	b := make([]byte, 0, 128)
-	sum := sha256.Sum256(append(append(b, kind), name...))
-	copy(t[:], sum[:])
+// threadOf returns the thread that is known by name. kind keeps names of different kinds
+// apart, caller those of different gateway keys.
+func threadOf(kind byte, caller, name string) (t thread) {
+	d := newDigest()
+	d.add([]byte{kind})
+	d.add([]byte(caller))
+	d.add([]byte(name))
+	copy(t[:], d.sum[:])
 	return t
 }
 
-// responseThread is that of a response's continuations.
+// responseThread is that of a response's continuations. It is the same for all keys: those
+// that share responses go on with each other's.
 func responseThread(id string) thread {
 	if id == "" {
 		return none
 	}
-	return threadOf('r', id)
+	return threadOf('r', "", id)
 }
 
-// conversation returns what the request says of the conversation it belongs to. body may
-// be nil.
-func (a *Affinity) conversation(h http.Header, body []byte) thread {
+// talk is the conversation that a request belongs to.
+type talk struct {
+	thread
+	// opening says that it begins here: that another one with the same beginning has been
+	// answered somewhere does not matter.
+	opening bool
+}
+
+// conversation returns what x says of the conversation it belongs to.
+func (a *Affinity) conversation(x *llmproxy.Exchange) talk {
 	names := a.Headers
 	if names == nil {
 		names = sessionHeaders[:]
 	}
 	for _, name := range names {
-		if v := h.Get(name); v != "" {
-			return threadOf('h', v)
+		if v := x.Header.Get(name); v != "" {
+			return talk{thread: threadOf('h', x.Caller.Key, v)}
 		}
 	}
-	if key, ok := wire.String(wire.Member(body, "prompt_cache_key")); ok && key != "" {
-		return threadOf('k', key)
+	if x.Body == nil {
+		return talk{}
 	}
-	return none
+	if key, ok := wire.String(wire.Member(x.Body.Bytes(), "prompt_cache_key")); ok && key != "" {
+		return talk{thread: threadOf('k', x.Caller.Key, key)}
+	}
+	if x.Meta.PreviousResponseID != "" || !converses(&x.Operation) {
+		return talk{}
+	}
+	prefix := prefixOf(x)
+	d, opening := prefix.digest()
+	if d == nil {
+		return talk{}
+	}
+	return talk{threadOf('p', x.Caller.Key, string(d.sum[:])), opening}
 }
 
 // draws returns a function that draws numbers for t, the same each time and in each
@@ -125,11 +147,9 @@ func (o *origins) learn(r *llmproxy.Record, t thread, now time.Time) {
 	}
 }
 
-// continues reports whether x can only be answered by the target that answered before.
-func continues(x *llmproxy.Exchange) bool {
-	if x.Meta.PreviousResponseID != "" {
-		return true
-	}
+// encrypted reports whether x has encrypted reasoning, which only the target can read that
+// wrote it.
+func encrypted(x *llmproxy.Exchange) bool {
 	// The name of a member is one wherever it stands: inside a text, its quotes would be
 	// escaped. As a wish in include, it has a prefix.
 	return x.Body != nil && bytes.Contains(x.Body.Bytes(), []byte(`"encrypted_content"`))

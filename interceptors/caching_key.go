@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/llmproxy/llmproxy"
-	"github.com/llmproxy/llmproxy/wire"
 )
 
 const (
@@ -69,41 +68,17 @@ func scoped(tenant, key string) string {
 // derived returns a key for the conversation that x is a turn of.
 func (c *PromptCaching) derived(x *llmproxy.Exchange, tenant string) string {
 	responses := x.Operation.API == llmproxy.APIResponses
-	var system, tools, turns []byte
-	for name, value := range wire.Members(x.Body.Bytes()) {
-		switch string(name) {
-		case "tools":
-			tools = value
-		case "instructions", "prompt":
-			if responses && !wire.IsNull(value) {
-				system = value
-			}
-		case "input":
-			if responses {
-				turns = value
-			}
-		case "messages":
-			if !responses {
-				turns = value
-			}
-		}
-	}
+	prefix := prefixOf(x)
 	key := ""
 	if before := x.Meta.PreviousResponseID; responses && before != "" {
 		if key = c.recall(tenant, before); key == "" {
-			turns = nil // these are not the first ones
+			prefix.turns = nil // these are not the first ones
 		}
 	}
 	if key == "" {
-		d := newDigest()
-		first := firstTurn(turns)
-		if len(system) == 0 && len(tools) == 0 && len(first) == 0 {
+		d, _ := prefix.digest()
+		if d == nil {
 			return ""
-		}
-		d.add(system)
-		d.add(tools)
-		for _, part := range first {
-			d.add(part)
 		}
 		key = d.hex(16)
 	}
@@ -111,24 +86,6 @@ func (c *PromptCaching) derived(x *llmproxy.Exchange, tenant string) string {
 		x.OnSettled(func(r *llmproxy.Record) { c.remember(tenant, r.ResponseID, key) })
 	}
 	return key
-}
-
-// firstTurn returns what a conversation begins with, up to the first message of the user.
-func firstTurn(turns []byte) (parts [][]byte) {
-	switch wire.KindOf(turns) {
-	case wire.Text:
-		return [][]byte{turns}
-	case wire.Array:
-	default:
-		return nil
-	}
-	for turn := range wire.Elements(turns) {
-		parts = append(parts, turn)
-		if role, _ := wire.String(wire.Member(turn, "role")); role == "user" {
-			break
-		}
-	}
-	return parts
 }
 
 func (c *PromptCaching) recall(tenant, response string) string {

@@ -18,8 +18,8 @@ import (
 //
 // Targets that fail are left alone for a while, then tried by one exchange ([Health]).
 // Conversations stay with the target that knows them ([Affinity]). One that only that
-// target can go on with, by previous_response_id or with encrypted reasoning, is not sent
-// to another; nor is anything that the client sends to a provider by name.
+// target can go on with, by previous_response_id or with encrypted reasoning of its own, is
+// not sent to another; nor is anything that the client sends to a provider by name.
 //
 // Set the fields before its first use. It is safe for concurrent use and must not be
 // copied after that.
@@ -62,11 +62,11 @@ func (p *Pools) DetectProvider(_ context.Context, hint llmproxy.ProviderHint) (p
 		from, _ := p.origins.of(responseThread(responseOf(&hint.Operation)), now)
 		return from.provider, ""
 	}
-	x := &llmproxy.Exchange{Operation: hint.Operation, Header: hint.Header, Meta: hint.Meta}
+	x := &llmproxy.Exchange{Operation: hint.Operation, Header: hint.Header, Meta: hint.Meta, Caller: hint.Caller}
 	if strings.EqualFold(hint.Header.Get("Upgrade"), "websocket") {
 		x.Transport = llmproxy.TransportWebSocket
 	}
-	order := p.order(targets, x, p.talk(targets, x), now)
+	order, _ := p.order(targets, x, p.talk(targets, x), now)
 	if len(order) == 0 {
 		order = []int{0} // the router says what is wrong with it
 	}
@@ -88,16 +88,16 @@ func (p *Pools) Intercept(ctx context.Context, x *llmproxy.Exchange, next llmpro
 	}
 	p.start()
 	now, talk := time.Now(), p.talk(targets, x)
-	order := p.order(targets, x, talk, now)
+	order, known := p.order(targets, x, talk, now)
 	if len(order) == 0 {
 		return next(ctx, x)
 	}
-	x.OnSettled(func(r *llmproxy.Record) { p.origins.learn(r, talk, time.Now()) })
+	x.OnSettled(func(r *llmproxy.Record) { p.origins.learn(r, talk.thread, time.Now()) })
 	most := len(order)
 	if p.Attempts > 0 {
 		most = min(most, p.Attempts)
 	}
-	bound := continues(x)
+	bound := x.Meta.PreviousResponseID != "" || known && encrypted(x)
 	if bound || x.Body == nil {
 		most = 1
 	}
@@ -150,9 +150,7 @@ func (w *failover) ask(ctx context.Context, t *Target, v visit, rest []int) (rep
 			p.ward.leave(&v) // a panic
 		}
 	}()
-	c := x.Clone()
-	c.Route = t.route()
-	reply, err = w.next(&asking{Context: ctx, failover: w, visit: &v, rest: rest}, c)
+	reply, err = w.next(&asking{Context: ctx, failover: w, visit: &v, rest: rest}, t.routed(x))
 	ended = true
 	switch {
 	case !failed(reply, err):
@@ -184,18 +182,18 @@ func (w *failover) ask(ctx context.Context, t *Target, v visit, rest []int) (rep
 }
 
 // order returns the places of the targets that x, of the conversation talk, can be sent
-// to, the first choice first.
-func (p *Pools) order(targets []Target, x *llmproxy.Exchange, talk thread, now time.Time) []int {
+// to, the first choice first. known says that this has answered in talk before.
+func (p *Pools) order(targets []Target, x *llmproxy.Exchange, talk talk, now time.Time) (order []int, known bool) {
 	draw := p.Draw
 	switch {
-	case talk != none:
+	case talk.thread != none:
 		draw = talk.draws()
 	case draw == nil:
 		draw = rand.IntN
 	}
-	order := slices.DeleteFunc(inOrder(targets, draw), func(i int) bool { return !targets[i].serves(x) })
-	if from, ok := p.origins.of(talk, now); ok {
-		prefer(order, func(i int) bool { return from == origin{targets[i].Provider.Name(), targets[i].asked(x.Meta.Model)} })
+	order = slices.DeleteFunc(inOrder(targets, draw), func(i int) bool { return !targets[i].serves(x) })
+	if from, ok := p.origins.of(talk.thread, now); ok && !talk.opening {
+		known = prefer(order, func(i int) bool { return from == origin{targets[i].Provider.Name(), targets[i].asked(x.Meta.Model)} })
 	}
 	if r := x.Route; r.Provider != nil && x.Transport == llmproxy.TransportWebSocket {
 		// Its connection is there, and what the provider remembers is in it.
@@ -206,28 +204,26 @@ func (p *Pools) order(targets []Target, x *llmproxy.Exchange, talk thread, now t
 	if from, ok := p.origins.of(responseThread(x.Meta.PreviousResponseID), now); ok {
 		prefer(order, func(i int) bool { return from == origin{targets[i].Provider.Name(), targets[i].asked(x.Meta.Model)} })
 	}
-	return order
+	return order, known
 }
 
-// prefer moves the first place that is wanted to the front.
-func prefer(order []int, wanted func(i int) bool) {
-	if n := slices.IndexFunc(order, wanted); n > 0 {
+// prefer moves the first place that is wanted to the front. It reports whether there is one.
+func prefer(order []int, wanted func(i int) bool) bool {
+	n := slices.IndexFunc(order, wanted)
+	if n > 0 {
 		i := order[n]
 		copy(order[1:n+1], order[:n])
 		order[0] = i
 	}
+	return n >= 0
 }
 
 // talk returns the conversation of x, none where it makes no difference.
-func (p *Pools) talk(targets []Target, x *llmproxy.Exchange) thread {
+func (p *Pools) talk(targets []Target, x *llmproxy.Exchange) talk {
 	if len(targets) == 1 {
-		return none
+		return talk{}
 	}
-	var body []byte
-	if x.Body != nil {
-		body = x.Body.Bytes()
-	}
-	return p.Affinity.conversation(x.Header, body)
+	return p.Affinity.conversation(x)
 }
 
 // byReturn returns order, sorted by when the targets come back.

@@ -173,7 +173,7 @@ func TestPoolsWeights(t *testing.T) {
 		})
 		count := map[string]int{}
 		for range 400 {
-			p.post(best(chatBody))
+			p.send(p.request("POST", "/v1/embeddings", `{"model":"best","input":"say something"}`)) // no conversation
 			count[p.record().Provider]++
 		}
 		if want := map[string]int{"p0": 300, "p1": 100}; !maps.Equal(count, want) {
@@ -378,20 +378,79 @@ func TestPoolsPreviousResponse(t *testing.T) {
 	})
 }
 
-// Encrypted reasoning is for the target that wrote it.
+// Encrypted reasoning is for the target that wrote it, where that is known.
 func TestPoolsEncryptedReasoning(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		const reasoning = `{"model":"best","input":[{"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":"x"},{"role":"user","content":"go on"}]}`
-		p := setPools(t, [][]string{{"status=500"}, nil}, nil)
-		p.send(p.request("POST", "/v1/responses", reasoning))
-		wished := createBody + `,"include":["reasoning.encrypted_content"]}`
-		q := setPools(t, [][]string{{"status=500"}, nil}, nil)
-		q.send(q.request("POST", "/v1/responses", wished))
-		if len(p.asked()) != 1 || len(q.asked()) != 2 {
-			t.Errorf("asked %v, and where it was only wished for %v", p.asked(), q.asked())
-		}
-	})
+	const question = `{"model":"best","store":false,"include":["reasoning.encrypted_content"],"input":[{"role":"user","content":"say something"}`
+	const reasoning = question + `,{"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":"x"},{"role":"user","content":"go on"}]}`
+	for _, tt := range []struct {
+		name   string
+		words  [][]string
+		bodies []string
+		asked  []string
+	}{
+		{"of an unknown one", [][]string{{"status=500"}, nil}, []string{reasoning}, []string{"p0", "p1"}},
+		{"only wished for", [][]string{{"status=500"}, nil}, []string{question + "]}"}, []string{"p0", "p1"}},
+		{"of a known one", [][]string{{"", "status=500"}, nil}, []string{question + "]}", reasoning}, []string{"p0", "p0"}},
+		{"of the one that helped out", [][]string{{"status=500"}, {"", "status=500"}}, []string{question + "]}", reasoning}, []string{"p0", "p1", "p1"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p := setPools(t, tt.words, nil)
+				for _, body := range tt.bodies {
+					p.send(p.request("POST", "/v1/responses", body))
+				}
+				if !slices.Equal(p.asked(), tt.asked) {
+					t.Errorf("asked %v, want %v", p.asked(), tt.asked)
+				}
+			})
+		})
+	}
+}
+
+// Without a name, a conversation is known by what it begins with; one that only begins the
+// same begins where all do.
+func TestPoolsAffinityByBeginning(t *testing.T) {
+	t.Parallel()
+	const (
+		opening = `{"model":"best","messages":[{"role":"system","content":"s"},{"role":"user","content":"%d"}`
+		next    = `,{"role":"assistant","content":"a"},{"role":"user","content":"b"}`
+	)
+	for _, tt := range []struct{ path, opening string }{{"/v1/chat/completions", opening}, {"/v1/responses", strings.Replace(opening, "messages", "input", 1)}} {
+		t.Run(tt.path, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p := setPools(t, [][]string{{"status=500"}, nil}, nil)
+				ask := func(key string, n int, more string) string {
+					r := p.request("POST", tt.path, fmt.Sprintf(tt.opening, n)+more+"]}")
+					p.send(r.WithContext(llmproxy.WithCaller(r.Context(), llmproxy.Caller{Key: key})))
+					return p.record().Provider
+				}
+				got := []string{ask("k", 1, ""), ask("k", 1, next), ask("other", 1, next), ask("k", 1, ""), ask("k", 2, "")}
+				if want := []string{"p1", "p1", "p0", "p0", "p0"}; !slices.Equal(got, want) {
+					t.Errorf("served by %v, want %v", got, want)
+				}
+				q := setPools(t, [][]string{nil, nil, nil}, func(p *interceptors.Pools) {
+					for i := range p.Models["best"] {
+						p.Models["best"][i].Tier = 0
+					}
+				})
+				p = q
+				count := map[string]int{}
+				for n := range 60 {
+					home := ask("", n, "")
+					count[home]++
+					if got := ask("", n, next); got != home {
+						t.Errorf("%d went from %s to %s", n, home, got)
+					}
+				}
+				if count["p0"] < 10 || count["p1"] < 10 || count["p2"] < 10 {
+					t.Errorf("shared out as %v", count)
+				}
+			})
+		})
+	}
 }
 
 // Conversations stay where they are, new ones are shared out.

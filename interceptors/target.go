@@ -26,6 +26,17 @@ func (t *Target) route() llmproxy.Route {
 	return llmproxy.Route{Provider: t.Provider, Model: cmp.Or(t.Provider.Settings().Model, t.Model)}
 }
 
+// routed returns x on its way to t: x itself where the detector has sent it there.
+func (t *Target) routed(x *llmproxy.Exchange) *llmproxy.Exchange {
+	to := t.route()
+	if p := x.Route.Provider; p != nil && p.Name() == to.Provider.Name() && x.Route.Model == to.Model {
+		return x
+	}
+	c := x.Clone()
+	c.Route = to
+	return c
+}
+
 // asked returns the name under which t is asked for model.
 func (t *Target) asked(model string) string { return cmp.Or(t.route().Model, model) }
 
