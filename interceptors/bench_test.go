@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -107,30 +109,73 @@ func (d *discarding) Header() http.Header         { return d.header }
 func (d *discarding) Write(p []byte) (int, error) { return len(p), nil }
 func (d *discarding) WriteHeader(status int)      { d.status = status }
 
-// An exchange that nothing happens to costs a handful of allocations, whatever its answer.
-// It must not run beside others: it counts theirs as well.
+// An exchange that nothing happens to costs a bounded number of allocations in the chain
+// that the gateway has by default, whatever its answer. It must not run beside others: it
+// counts theirs as well.
 func TestChainAllocates(t *testing.T) {
-	chain := []llmproxy.Interceptor{
-		&interceptors.Limits{Quota: interceptors.Quota{Requests: 1 << 40, Tokens: 1 << 40}},
-		&interceptors.HeaderBan{Request: []string{"Cookie2"}, Response: []string{"Server"}},
-		&interceptors.Retry{},
-	}
-	reply := &llmproxy.Reply{StatusCode: 200, Header: http.Header{}}
-	next := func(context.Context, *llmproxy.Exchange) (*llmproxy.Reply, error) { return reply, nil }
-	for _, i := range chain {
-		inner := next
-		next = func(ctx context.Context, x *llmproxy.Exchange) (*llmproxy.Reply, error) {
-			return i.Intercept(ctx, x, inner)
-		}
-	}
-	ctx := t.Context()
-	got := testing.AllocsPerRun(100, func() {
-		if _, err := next(ctx, &llmproxy.Exchange{Header: http.Header{}}); err != nil {
+	var providers []llmproxy.Provider
+	for _, name := range []string{"openai", "second"} {
+		p, err := openai_compatible.New(openai_compatible.Config{Name: name, Type: "openai", BaseURL: "http://provider", APIKey: "sk-canary-provider"})
+		if err != nil {
 			t.Fatal(err)
 		}
-	})
-	// The exchange, its header, what is held of the limit, and who is told of the end.
-	if got > 8 {
-		t.Errorf("%v allocations", got)
+		providers = append(providers, p)
+	}
+	body, err := llmproxy.ParseBody([]byte(chatBody))
+	if err != nil {
+		t.Fatal(err)
+	}
+	reply := &llmproxy.Reply{StatusCode: 200, Header: http.Header{}}
+	ctx := t.Context()
+	header := http.Header{}
+	cost := func(chain ...llmproxy.Interceptor) float64 {
+		next := func(context.Context, *llmproxy.Exchange) (*llmproxy.Reply, error) { return reply, nil }
+		for _, i := range slices.Backward(chain) {
+			inner := next
+			next = func(ctx context.Context, x *llmproxy.Exchange) (*llmproxy.Reply, error) {
+				return i.Intercept(ctx, x, inner)
+			}
+		}
+		n := 0
+		return testing.AllocsPerRun(100, func() {
+			n++
+			x := &llmproxy.Exchange{
+				ID: strconv.Itoa(n), Method: http.MethodPost, Header: header, Body: body, Meta: llmproxy.BodyMetadata{Model: "gpt-5-mini"},
+				Operation: llmproxy.Operation{API: llmproxy.APIChatCompletions, Path: "/chat/completions", JSON: true, Metered: true},
+				Route:     llmproxy.Route{Provider: providers[0]},
+			}
+			if _, err := next(ctx, x); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	metrics := &interceptors.Metrics{}
+	limits := &interceptors.Limits{Per: interceptors.PerModel, Quota: interceptors.Quota{Requests: 1 << 40, Tokens: 1 << 40, Concurrent: 1 << 20}}
+	pools := twoTargets(t, providers)
+	retry := &interceptors.Retry{}
+	caching := &interceptors.PromptCaching{}
+	nothing := cost()
+	for _, tt := range []struct {
+		name  string
+		chain []llmproxy.Interceptor
+		most  float64
+	}{
+		// What it notes for the exchange's end.
+		{"Metrics", []llmproxy.Interceptor{metrics}, 3},
+		// The name of what the quota is of, what is held of it, and who is told of the end.
+		{"Limits", []llmproxy.Interceptor{limits}, 5},
+		// The order of the targets, what a retry inside learns, the conversation, and who is
+		// told of the end.
+		{"Pools", []llmproxy.Interceptor{pools}, 10},
+		{"Retry", []llmproxy.Interceptor{retry}, 0},
+		// The conversation's key, the edit, and the exchange that has it.
+		{"PromptCaching", []llmproxy.Interceptor{caching}, 11},
+		{"all", []llmproxy.Interceptor{metrics, limits, pools, retry, caching}, 25},
+	} {
+		got := cost(tt.chain...) - nothing
+		t.Logf("%s: %v", tt.name, got)
+		if got > tt.most {
+			t.Errorf("%s: %v allocations, want at most %v", tt.name, got, tt.most)
+		}
 	}
 }
