@@ -11,8 +11,9 @@ import (
 
 // HeaderBan keeps header fields from crossing, whatever the case of their names.
 //
-// A turn on a WebSocket has no header of its own: what it bans of the request concerns a
-// connection that is opened for the turn. The gateway's own fields, X-Gateway-…, are set
+// The handshake of a WebSocket and its answer do not come here, and a turn has no header of
+// its own: what it bans of the request concerns a connection that is opened for the turn
+// later. The gateway's own fields, X-Gateway-…, are set
 // after all interceptors. Its zero value bans nothing.
 type HeaderBan struct {
 	Request  []string // names of fields that do not reach the provider
