@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -38,6 +39,20 @@ type InterceptorConfig struct {
 	AddHeader     *AddHeaderConfig     `yaml:"add_header"`
 	Limits        *LimitsConfig        `yaml:"limits"`
 	Redaction     *RedactionConfig     `yaml:"redaction"`
+	Logging       *LoggingConfig       `yaml:"logging"`
+	Tracing       *TracingConfig       `yaml:"tracing"`
+}
+
+// LoggingConfig says at which levels exchanges are logged, besides the usage record that
+// each leaves in the log.
+type LoggingConfig struct {
+	Start slog.Level `yaml:"start"` // the line when it begins
+	End   slog.Level `yaml:"end"`   // the line when it has ended
+}
+
+// TracingConfig continues the client's trace to the provider.
+type TracingConfig struct {
+	ResponseHeader string `yaml:"response_header"` // the field in which the client gets the trace's id; default: X-Request-Id
 }
 
 // RedactionConfig masks words in what clients send, and in answers if it says so.
@@ -134,7 +149,7 @@ func (c *Config) validateModels(d *decoder) {
 	for i, ic := range c.Interceptors {
 		at := fmt.Sprintf("interceptors[%d]", i)
 		if n := ic.set(); n != 1 && !d.faultyBelow(at) {
-			d.fault(at, d.at(at), "%s: want exactly one of prompt_caching, header_ban, add_header, limits and redaction in an entry", at)
+			d.fault(at, d.at(at), "%s: want exactly one of prompt_caching, header_ban, add_header, limits, redaction, logging and tracing in an entry", at)
 		}
 		c.validateInterceptor(d, at, ic)
 	}
@@ -162,7 +177,7 @@ func (c *Config) validateInterceptor(d *decoder, at string, ic InterceptorConfig
 			path := at + ".prompt_caching." + name
 			for _, provider := range kind.Providers {
 				if !c.has(provider) {
-					d.fault(path, d.at(path), "%s: no provider is named %q%s", path, shown(d, path, provider), suggest(provider, c.providerNames()))
+					d.fault(path, d.at(path), "%s: no provider is named %q%s", path, provider, suggest(provider, c.providerNames()))
 				}
 			}
 			if !kind.TTL.fits(name) {
@@ -185,7 +200,7 @@ func (t TTL) fits(kind string) bool {
 
 // set returns how many of the fields are set.
 func (i InterceptorConfig) set() (n int) {
-	for _, set := range [...]bool{i.PromptCaching != nil, i.HeaderBan != nil, i.AddHeader != nil, i.Limits != nil, i.Redaction != nil} {
+	for _, set := range [...]bool{i.PromptCaching != nil, i.HeaderBan != nil, i.AddHeader != nil, i.Limits != nil, i.Redaction != nil, i.Logging != nil, i.Tracing != nil} {
 		if set {
 			n++
 		}
@@ -246,7 +261,7 @@ func (c *Config) reach(x *llmproxy.Exchange) (routes []llmproxy.Route) {
 // itself, then what the configuration lists. A fallback goes to the next target, and within
 // one target calls are made again. What counts against a quota is that of quotas, to which
 // new ones are added, so that a change of the configuration gives nobody more.
-func (c *Config) chain(pools *interceptors.Pools, quotas map[quotaOf]*interceptors.Limits, own []llmproxy.Interceptor) (chain []llmproxy.Interceptor) {
+func (c *Config) chain(pools *interceptors.Pools, quotas map[quotaOf]*interceptors.Limits, own []llmproxy.Interceptor, logger *slog.Logger) (chain []llmproxy.Interceptor) {
 	inner := slices.Clone(own)
 	seen := map[LimitsConfig]int{}
 	for _, ic := range c.Interceptors {
@@ -258,6 +273,10 @@ func (c *Config) chain(pools *interceptors.Pools, quotas map[quotaOf]*intercepto
 				quotas[of] = ic.Limits.interceptor()
 			}
 			chain = append(chain, quotas[of])
+		case ic.Logging != nil:
+			chain = append(chain, &interceptors.Logging{Logger: logger, Start: ic.Logging.Start, End: ic.Logging.End})
+		case ic.Tracing != nil:
+			chain = append(chain, &interceptors.Tracing{ResponseHeader: ic.Tracing.ResponseHeader})
 		case ic.Redaction != nil:
 			chain = append(chain, &interceptors.Redaction{
 				Redactor: interceptors.MaskWords(cmp.Or(ic.Redaction.Mask, "[redacted]"), ic.Redaction.Words...), Answers: ic.Redaction.Answers,

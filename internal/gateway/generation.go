@@ -142,7 +142,7 @@ func (g *Gateway) build(c *Config, parts Parts, before *generation) (*generation
 	if len(c.Origins) > 0 {
 		inner = append(slices.Clone(inner), ownCORS{})
 	}
-	opts = append(opts, llmproxy.WithInterceptor(c.chain(n.pools, n.quotas, inner)...))
+	opts = append(opts, llmproxy.WithInterceptor(c.chain(n.pools, n.quotas, inner, g.logger)...))
 	n.router = llmproxy.NewAutoRouter(opts...)
 	n.handler = g.door(n, parts)
 	if c.TLS != (TLS{}) {
