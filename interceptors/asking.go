@@ -38,9 +38,9 @@ func (a *asking) failed(f *Failure) {
 	}
 }
 
-// alternative reports whether a target stands by that is well.
-func (a *asking) alternative() bool {
-	if a == nil || a.failover.asked >= a.failover.most {
+// alternative reports whether a target stands by that is well, and is asked after f.
+func (a *asking) alternative(f *Failure) bool {
+	if a == nil || a.failover.asked >= a.failover.most || !f.elsewhere() {
 		return false
 	}
 	now := time.Now()

@@ -585,6 +585,7 @@ func TestPoolsAroundRetryThatWouldWait(t *testing.T) {
 		{"a lack of capacity", [][]string{{"status=498"}, nil}, []string{"p0", "p1", "p1"}, 0},
 		{"a short hint", [][]string{{"status=429,retry-after=1"}, nil}, []string{"p0", "p0", "p0"}, 1200 * ms},
 		{"no hint", [][]string{{"status=529"}, nil}, []string{"p0", "p0", "p0"}, 200 * ms},
+		{"a conflict, which is one everywhere", [][]string{{"status=409,retry-after=5"}, nil}, []string{"p0", "p0", "p0"}, 5200 * ms},
 		{"nobody else", [][]string{{"status=429,retry-after=25"}}, []string{"p0", "p0", "p0"}, 25200 * ms},
 		{"nobody else is well", [][]string{{"status=429,retry-after=25"}, {"status=429,retry-after=20"}}, []string{"p0", "p1", "p1", "p1"}, 20200 * ms},
 	} {

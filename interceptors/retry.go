@@ -102,7 +102,7 @@ func (r *Retry) judge(a *asking, x *llmproxy.Exchange, reply *llmproxy.Reply, er
 		return 0, false
 	}
 	longest, maxWait := cmp.Or(r.Max, 8*time.Second), cmp.Or(r.MaxWait, 30*time.Second)
-	if a.alternative() {
+	if a.alternative(f) {
 		if f.Status == 498 {
 			return 0, false
 		}
