@@ -1,6 +1,10 @@
 package llmproxy
 
-import "net/http"
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
 
 // Reply is a provider's answer, its body unread.
 type Reply struct {
@@ -34,4 +38,10 @@ type Tap interface {
 	Observe(piece []byte)       // never fails, never keeps piece
 	Done() bool                 // the answer's terminal event has been seen
 	Metadata() ResponseMetadata // Custom included
+}
+
+// DropTrailer keeps a trailer field of the provider from the client. It has no effect on
+// fields in Header.
+func (r *Reply) DropTrailer(name string) {
+	r.trailers = slices.DeleteFunc(r.trailers, func(t string) bool { return strings.EqualFold(t, name) })
 }

@@ -35,6 +35,7 @@ func (b *HeaderBan) Intercept(ctx context.Context, x *llmproxy.Exchange, next ll
 	if err == nil && reply != nil {
 		for _, name := range b.Response {
 			reply.Header.Del(name)
+			reply.DropTrailer(name)
 		}
 	}
 	return reply, err

@@ -1,13 +1,16 @@
 package interceptors_test
 
 import (
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"testing"
 	"testing/synctest"
 
 	"github.com/llmproxy/llmproxy"
 	"github.com/llmproxy/llmproxy/interceptors"
+	"github.com/llmproxy/llmproxy/providers/openai_compatible"
 )
 
 func TestHeaderBan(t *testing.T) {
@@ -84,4 +87,36 @@ func TestHeadersWithRetry(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A field that is banned is banned as a trailer too.
+func TestHeaderBanTrailers(t *testing.T) {
+	t.Parallel()
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Trailer", "X-Secret, X-Open")
+		w.Header().Set("Content-Type", "text/plain")
+		_, _ = io.WriteString(w, "hello")
+		w.Header().Set("X-Secret", "1")
+		w.Header().Set("X-Open", "2")
+	}))
+	defer upstream.Close()
+	p, err := openai_compatible.New(openai_compatible.Config{Name: "p", Type: "openai_compatible", APIKey: "k", BaseURL: upstream.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	gateway := httptest.NewServer(llmproxy.NewAutoRouter(llmproxy.WithProvider(p), llmproxy.WithInterceptor(&interceptors.HeaderBan{Response: []string{"x-secret"}})))
+	defer gateway.Close()
+	resp, err := http.Get(gateway.URL + "/p/v1/whatever")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		t.Fatal(err)
+	}
+	if resp.Trailer.Get("X-Secret") != "" || resp.Trailer.Get("X-Open") != "2" {
+		t.Errorf("trailer %v", resp.Trailer)
+	}
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 }
