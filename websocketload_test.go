@@ -23,7 +23,8 @@ var loadModels = map[string]llmproxy.CostInfo{
 
 func loadBilling() *llmproxy.BillingCalculator {
 	return &llmproxy.BillingCalculator{Lookup: func(q llmproxy.CostQuery) (llmproxy.CostInfo, bool) {
-		c, ok := loadModels[q.Model]
+		name, _, _ := strings.Cut(q.Model, "@")
+		c, ok := loadModels[name]
 		c.Version = "test"
 		return c, ok
 	}}
@@ -157,7 +158,8 @@ func compareBills(t *testing.T, r *rig, ledger *ledgerOf, least int, all bool) {
 			t.Errorf("the provider knows no response %q", rec.ResponseID)
 			continue
 		}
-		price := loadModels[turn.Model]
+		name, _, _ := strings.Cut(turn.Model, "@")
+		price := loadModels[name]
 		want, err := price.Cost(llmproxy.Usage{
 			PromptTokens: int64(turn.Usage.Prompt), CompletionTokens: int64(turn.Usage.Completion), CacheRead: int64(turn.Usage.Cached),
 		})
@@ -210,7 +212,7 @@ func TestWebSocketKilled(t *testing.T) {
 						case 1:
 							simulate = fmt.Sprintf(`"metadata":{"simulate":"close=1011,cut-events=%d"},`, rnd.IntN(8))
 						}
-						_ = conn.WriteMessage(llmproxy.WSText, fmt.Appendf(nil, `{"type":"response.create","store":false,"stream_id":"l%d",%s"model":"cheap-1","input":"some words to say again"}`, n%3, simulate))
+						_ = conn.WriteMessage(llmproxy.WSText, fmt.Appendf(nil, `{"type":"response.create","store":false,"stream_id":"l%d",%s"model":"cheap-1@%d.%d","input":"some words to say again"}`, n%3, simulate, i, n))
 					}
 					for range rnd.IntN(60) {
 						_, p, err := conn.ReadMessage()
@@ -226,12 +228,31 @@ func TestWebSocketKilled(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			forwarded := 0
+			forwarded := map[string]bool{} // by the model, which no two creates share
 			r.turns()
 			for _, c := range r.simulator.Connections() {
-				forwarded += len(c.Turns)
+				for _, frame := range c.Frames {
+					m, err := llmproxy.ParseWSMessage(frame.Data)
+					if err != nil || forwarded[m.Model] {
+						t.Errorf("the provider got %s, %v", frame.Data, err)
+					}
+					forwarded[m.Model] = true
+				}
 			}
-			compareBills(t, r, ledger, forwarded, false)
+			if len(forwarded) == 0 {
+				t.Error("nothing was forwarded")
+			}
+			compareBills(t, r, ledger, len(forwarded), false)
+			for _, rec := range ledger.records {
+				if rec.Turn > 0 && forwarded[rec.ModelRequested] {
+					delete(forwarded, rec.ModelRequested)
+				} else if rec.Turn > 0 && ledger.intents[rec.ID] && rec.UsageSource != llmproxy.UsageNone {
+					t.Errorf("a second record of one create: %+v", rec)
+				}
+			}
+			if len(forwarded) > 0 {
+				t.Errorf("forwarded, and not recorded: %v", forwarded)
+			}
 		})
 	}
 }
