@@ -699,7 +699,7 @@ func FuzzRedactedRequest(f *testing.F) {
 	f.Add(`{"system":[{"text":"a"}],"messages":{"content":{"text":"b"}},"prompt":{"variables":{"x":{"text":"c"}}}}`)
 	f.Fuzz(func(t *testing.T, body string) {
 		if _, err := llmproxy.ParseBody([]byte(body)); err != nil {
-			t.Skip()
+			t.Skip("this input is not for the property")
 		}
 		for _, api := range []llmproxy.APIType{
 			llmproxy.APIChatCompletions, llmproxy.APICompletions, llmproxy.APIEmbeddings, llmproxy.APIImages, llmproxy.APIResponses, llmproxy.APIMessages,
