@@ -28,7 +28,6 @@ type flight struct {
 	steered  bool   // response.steer.accepted has named it
 	calls    bool   // a tool call for the client is in its output
 	opened   bool   // its first event has come
-	number   int    // of what was sent to the provider, in order
 	finished bool   // its terminal event has been matched
 
 	heard   chan heard    // its first message, or why none comes; has room for it

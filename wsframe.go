@@ -284,8 +284,8 @@ func outputCallsClient(response []byte) bool {
 	return false
 }
 
-// appendErrorEvent appends the event that tells a client of e on a lane. Headers such as
-// retry-after travel inside, where SDKs look for them.
+// appendErrorEvent appends the event that tells a client of e on a lane. Fields such as
+// retry-after stand beside its error object, where codex looks for them.
 func appendErrorEvent(dst []byte, e *Error, lane string) []byte {
 	o := object{append(dst, '{')}
 	o.str("type", "error")

@@ -16,14 +16,12 @@ type lanes struct {
 	invalid []*flight          // creates whose lane the provider cannot accept, in order
 	named   bool               // there are lanes besides the default one
 	count   int                // flights that have not ended
-	newest  int                // the number of the last flight
 }
 
 // lane is one lane of a socket.
 type lane struct {
 	name    string
-	latest  *Exchange // the last that was forwarded; its body may be gone
-	newest  *turn     // likewise
+	newest  *turn     // the last that was forwarded; its body may be gone
 	waiting []*flight // forwarded, in order
 	running *flight   // created
 
@@ -75,8 +73,6 @@ func (l *lanes) at(name string) *lane {
 // wait notes that f's create is about to be forwarded.
 func (l *lanes) wait(f *flight) {
 	l.count++
-	l.newest++
-	f.number = l.newest
 	if f.lane.invalid {
 		l.invalid = append(l.invalid, f)
 		return
@@ -86,7 +82,7 @@ func (l *lanes) wait(f *flight) {
 	}
 	n := l.at(f.lane.name)
 	n.waiting = append(n.waiting, f)
-	n.latest, n.newest = f.turn.x, f.turn
+	n.newest = f.turn
 }
 
 // match is what a provider's message means to a flight.

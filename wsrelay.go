@@ -388,8 +388,8 @@ func (s *session) unwanted(f *flight, p []byte, last bool) {
 // s.mu is held. It is charged, and cannot be refused.
 func (s *session) orphan(u *upstream, m match, id []byte) *flight {
 	var like *Exchange
-	if m.lane.latest != nil {
-		like = m.lane.latest
+	if m.lane.newest != nil {
+		like = m.lane.newest.x
 	}
 	f := s.unasked(u, laneName{name: m.lane.name}, like)
 	f.opened = true
