@@ -306,12 +306,16 @@ func (s *session) await(c <-chan struct{}) {
 	if isClosed(c) {
 		return
 	}
-	const moment = 50 * time.Millisecond
-	timer := time.NewTimer(moment)
-	defer timer.Stop()
+	var over <-chan time.Time // never, where there is none that could take its time
+	if len(s.a.interceptors) > 0 {
+		const moment = 50 * time.Millisecond
+		timer := time.NewTimer(moment)
+		defer timer.Stop()
+		over = timer.C
+	}
 	select {
 	case <-c:
-	case <-timer.C:
+	case <-over:
 	case <-s.ctx.Done():
 	}
 }
