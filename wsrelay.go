@@ -449,6 +449,9 @@ func (s *session) lost(u *upstream, err error) {
 			cause = p
 		}
 	}
+	if cause == nil && s.present.Err() != nil {
+		cause = errClientGone // its close has crossed
+	}
 	if cause == nil {
 		cause = err
 	}
